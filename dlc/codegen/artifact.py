@@ -1,0 +1,38 @@
+"""Make the deployable file: kernels, thread pool, metadata and weights in one shared library."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+
+from dlc.codegen.elf.link import link
+from dlc.codegen.elf.writer import Buffer, WeightSegment
+from dlc.codegen.pool import EXPORTS, pool_object
+from dlc.errors import InternalError
+
+FORMAT = 1
+
+
+def write_artifact(
+    path: str | os.PathLike[str],
+    *,
+    objects: Sequence[bytes],
+    metadata: Mapping[str, object],
+    weights: Sequence[tuple[int, Buffer]],
+    weights_bytes: int,
+    machine: str,
+) -> None:
+    """Link the compiled model (which defines `dlc_main`) with the pool and write it to `path`."""
+    if metadata.get("format") != FORMAT or metadata.get("machine") != machine:
+        raise InternalError(f"the metadata must say format {FORMAT} and machine {machine!r}")
+    text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()
+    data = {"dlc_metadata": text, "dlc_metadata_size": len(text).to_bytes(8, "little")}
+    link(
+        [*objects, pool_object(machine)],
+        machine=machine,
+        exports=(*EXPORTS, *data),
+        data=data,
+        weights=WeightSegment(weights_bytes, weights),
+        output=path,
+    )

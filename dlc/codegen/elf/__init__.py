@@ -1,0 +1,1 @@
+"""ELF shared libraries without a toolchain: read LLVM's objects, link them, append the weights, write the file."""

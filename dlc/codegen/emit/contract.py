@@ -1,0 +1,120 @@
+"""Reductions over lanes, and the contraction in groups with its row of instructions per instruction set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dlc.codegen.emit.scope import Writer
+from dlc.codegen.emit.types import intrinsic_suffix, value_type
+from dlc.ir.core import Op
+from dlc.ir.dialects import vec
+from dlc.ir.types import Type, VectorType, scalar_type
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An instruction that serves a vector op for given types, where the target has `needs`."""
+
+    result: str
+    operands: tuple[str, ...]
+    intrinsic: str
+    needs: frozenset[str]
+
+
+# vec.dot(acc, x, y); newest first. vpdpbusd takes x unsigned and y signed; AArch64's dot products come with one sign each.
+DOT_ROWS = (
+    Row("vector<16xsi32>", ("vector<64xui8>", "vector<64xsi8>"), "llvm.x86.avx512.vpdpbusd.512", frozenset({"avx512vnni"})),
+    Row("vector<8xsi32>", ("vector<32xui8>", "vector<32xsi8>"), "llvm.x86.avx512.vpdpbusd.256", frozenset({"avx512vnni", "avx512vl"})),
+    Row("vector<8xsi32>", ("vector<32xui8>", "vector<32xsi8>"), "llvm.x86.avx512.vpdpbusd.256", frozenset({"avxvnni"})),
+    Row("vector<4xsi32>", ("vector<16xsi8>", "vector<16xsi8>"), "llvm.aarch64.neon.sdot.v4i32.v16i8", frozenset({"dotprod"})),
+    Row("vector<4xsi32>", ("vector<16xui8>", "vector<16xui8>"), "llvm.aarch64.neon.udot.v4i32.v16i8", frozenset({"dotprod"})),
+    Row("vector<4xsi32>", ("vector<16xui8>", "vector<16xsi8>"), "llvm.aarch64.neon.usdot.v4i32.v16i8", frozenset({"i8mm"})),
+)
+
+
+def emit_dot(op: vec.Dot, w: Writer) -> str:
+    kinds = (str(op.x.type), str(op.y.type))
+    for row in DOT_ROWS:
+        if row.result == str(op.acc.type) and row.operands == kinds and row.needs <= w.features:
+            return w.call(op.acc.type, row.intrinsic, [(v.type, w.use(v)) for v in (op.acc, op.x, op.y)])
+    return _expanded_dot(op, w)
+
+
+def _expanded_dot(op: vec.Dot, w: Writer) -> str:
+    """Widen both operands to the accumulator's type, multiply and add the groups' members one after another."""
+    acc_type, x_type = op.acc.type, op.x.type
+    if not isinstance(acc_type, VectorType) or not isinstance(x_type, VectorType):
+        raise TypeError("vec.dot takes vectors")
+    group = x_type.lanes // acc_type.lanes
+    total = w.use(op.acc)
+    for member in range(group):
+        x = _widened(w, w.use(op.x), op.x.type, acc_type, member, group)
+        y = _widened(w, w.use(op.y), op.y.type, acc_type, member, group)
+        if acc_type.element.is_float:
+            total = w.call(acc_type, f"llvm.fmuladd.{intrinsic_suffix(acc_type)}", [(acc_type, x), (acc_type, y), (acc_type, total)])
+        else:
+            product = w.assign(f"mul {value_type(acc_type)} {x}, {y}")
+            total = w.assign(f"add {value_type(acc_type)} {total}, {product}")
+    return total
+
+
+def _widened(w: Writer, text: str, kind: Type, wide: VectorType, member: int, group: int) -> str:
+    """Every `group`-th lane of a vector from lane `member` on, in the wide type."""
+    name = value_type(kind)
+    order = ", ".join(f"i32 {lane * group + member}" for lane in range(wide.lanes))
+    picked = w.assign(f"shufflevector {name} {text}, {name} poison, <{wide.lanes} x i32> <{order}>")
+    narrow = VectorType(wide.lanes, scalar_type(kind))
+    word = "fpext" if scalar_type(kind).is_float else "sext" if scalar_type(kind).is_signed else "zext"
+    return w.assign(f"{word} {value_type(narrow)} {picked} to {value_type(wide)}")
+
+
+def emit_reduce(op: vec.Reduce, w: Writer) -> str:
+    """Halve the vector until one lane is left: a fixed tree, so the result does not depend on the target."""
+    kind = op.x.type
+    if not isinstance(kind, VectorType):
+        raise TypeError("vec.reduce takes a vector")
+    text, lanes, element = w.use(op.x), kind.lanes, kind.element
+    while lanes > 1:
+        name, half = f"<{lanes} x {value_type(element)}>", lanes // 2
+        low = _slice(w, name, text, 0, half)
+        high = _slice(w, name, text, half, half)
+        rest = _slice(w, name, text, 2 * half, 1) if lanes % 2 else ""
+        text = _combine(w, op.kind, VectorType(half, element), low, high)
+        if rest:  # an odd lane joins the first
+            text = _combine_first(w, op.kind, VectorType(half, element), text, rest)
+        lanes = half
+    return w.assign(f"extractelement <1 x {value_type(element)}> {text}, i64 0")
+
+
+def _slice(w: Writer, name: str, text: str, start: int, count: int) -> str:
+    order = ", ".join(f"i32 {start + lane}" for lane in range(count))
+    return w.assign(f"shufflevector {name} {text}, {name} poison, <{count} x i32> <{order}>")
+
+
+def _combine_first(w: Writer, how: str, kind: VectorType, text: str, rest: str) -> str:
+    element = value_type(kind.element)
+    one = VectorType(1, kind.element)
+    first = _slice(w, value_type(kind), text, 0, 1)
+    merged = _combine(w, how, one, first, rest)
+    part = w.assign(f"extractelement <1 x {element}> {merged}, i64 0")
+    return w.assign(f"insertelement {value_type(kind)} {text}, {element} {part}, i64 0")
+
+
+def _combine(w: Writer, how: str, kind: VectorType, left: str, right: str) -> str:
+    element, name = kind.element, value_type(kind)
+    if how in ("add", "mul"):
+        return w.assign(f"{'f' if element.is_float else ''}{how} {name} {left}, {right}")
+    if how in ("and", "or"):
+        return w.assign(f"{how} {name} {left}, {right}")
+    if element.is_float:  # llvm.minimum and maximum propagate NaN; expand as arith.min does
+        better = w.assign(f"fcmp {'olt' if how == 'min' else 'ogt'} {name} {left}, {right}")
+        flags = f"<{kind.lanes} x i1>"
+        chosen = w.assign(f"select {flags} {better}, {name} {left}, {name} {right}")
+        nan = w.assign(f"fcmp uno {name} {left}, {left}")
+        return w.assign(f"select {flags} {nan}, {name} {left}, {name} {chosen}")
+    sign = "s" if element.is_signed else "u"
+    return w.call(kind, f"llvm.{sign}{how}.{intrinsic_suffix(kind)}", [(kind, left), (kind, right)])
+
+
+EMITTERS: dict[type[Op], Callable[..., str]] = {vec.Dot: emit_dot, vec.Reduce: emit_reduce}

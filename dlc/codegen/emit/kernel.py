@@ -1,0 +1,135 @@
+"""One kernel: a loop-level function to an LLVM function with the ABI of kernels.
+
+    i32 kernel(ptr ctx, ptr dims, ptr buffers, i64 begin, i64 end)
+
+`buffers` holds one pointer per parameter. When the body's last loop stands at the top and is parallel, the kernel runs
+its iterations [begin, end); otherwise it has one chunk and ignores the bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dlc.codegen.emit import arith, contract, memory
+from dlc.codegen.emit.control import CONTROL, emit_for
+from dlc.codegen.emit.scope import Scope, Writer
+from dlc.codegen.emit.types import memory_type
+from dlc.errors import InternalError
+from dlc.ir.core import Block, Func, Op
+from dlc.ir.dialects import buf, loop
+from dlc.ir.dialects.func import Return
+from dlc.ir.expr import Expr, as_expr
+from dlc.target import Target
+
+EMITTERS = {**arith.EMITTERS, **memory.EMITTERS, **contract.EMITTERS}
+
+
+@dataclass(frozen=True)
+class EmittedKernel:
+    """LLVM text of one function, what it must declare, and how many chunks its work has."""
+
+    name: str
+    text: str
+    declarations: tuple[str, ...]
+    chunks: Expr
+
+
+def parallel_loop(func: Func) -> loop.For | None:
+    """The loop whose iterations are the kernel's chunks."""
+    for op in func.block.ops:
+        if isinstance(op, loop.For) and op.kind == "parallel":
+            return op
+    return None
+
+
+def chunk_count(func: Func) -> Expr:
+    found = parallel_loop(func)
+    return as_expr(1) if found is None else found.upper
+
+
+def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | None = None) -> EmittedKernel:
+    """Emit `func`. `symbols` gives the order of named dimensions in `dims`."""
+    w = Writer(frozenset(target.features))
+    entry = w.new_block("entry")
+    w.scopes.append(Scope(entry))
+    chunked = parallel_loop(func)
+    for number, arg in enumerate(func.args):
+        slot = w.assign(f"getelementptr ptr, ptr %buffers, i64 {number}", "slot")
+        w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8, !invariant.load !0", "p"))
+    for used in sorted(_used_symbols(func)):
+        if used not in symbols:
+            raise InternalError(f"kernel {func.name} uses the unknown dimension {used!r}")
+        slot = w.assign(f"getelementptr i64, ptr %dims, i64 {symbols.index(used)}", "slot")
+        text = w.assign(f"load i64, ptr {slot}, align 8, !invariant.load !0", "n")
+        w.symbols[used] = (text, 0)
+    _emit_ops(func.block, w, chunked)
+    w.line("ret i32 0")
+    label = name or func.name
+    body = "\n".join(f"{b.label}:\n" + "\n".join(f"  {line}" for line in b.lines) for b in w.blocks)
+    text = (
+        f"define hidden i32 @{label}(ptr noalias %ctx, ptr noalias %dims, ptr noalias %buffers, i64 %begin, i64 %end) #0 {{\n{body}\n}}\n"
+    )
+    return EmittedKernel(label, text, tuple(w.declared), chunk_count(func))
+
+
+def _used_symbols(func: Func) -> set[str]:
+    """Named dimensions in the attributes and buffer types of a function."""
+    found: set[str] = set()
+    for arg in func.args:
+        for dim in getattr(arg.type, "shape", ()):
+            found |= dim.symbols() if isinstance(dim, Expr) else set()
+    for op in func.walk():
+        for value in op.attrs.values():
+            for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, Expr):
+                    found |= item.symbols()
+    return {s for s in found if not (s[0] == "d" and s[1:].isdigit())}
+
+
+def _emit_ops(block: Block, w: Writer, chunked: loop.For | None = None) -> None:
+    for op in block.ops:
+        _emit_op(op, w, chunked)
+
+
+def _emit_block(block: Block, w: Writer) -> None:
+    _emit_ops(block, w)
+
+
+def _emit_op(op: Op, w: Writer, chunked: loop.For | None) -> None:
+    if isinstance(op, loop.Yield | loop.Condition | Return):
+        return
+    if op is chunked:
+        emit_for(chunked, w, _emit_block, ("%begin", "%end"))
+        return
+    if type(op) in CONTROL:
+        CONTROL[type(op)](op, w, _emit_block)
+        return
+    if isinstance(op, buf.Scratch):
+        _emit_scratch(op, w)
+        return
+    emitter = EMITTERS.get(type(op))
+    if emitter is None:
+        raise InternalError(f"no LLVM for {op.name}", op=op)
+    name = emitter(op, w)
+    if op.results and name is not None:
+        w.define(op.result, name)
+
+
+def _emit_scratch(op: buf.Scratch, w: Writer) -> None:
+    """Stack memory, reserved once at the kernel's entry."""
+    name = w.fresh("scratch")
+    count = as_expr(op.type.elements).value
+    w.blocks[0].lines.insert(0, f"{name} = alloca [{max(1, count)} x {memory_type(op.type.element)}], align 64")
+    w.define(op.result, name, 0)
+
+
+def module_text(kernels: Sequence[EmittedKernel], target: Target, extra: Mapping[str, str] | None = None) -> str:
+    """A whole LLVM module: kernels, the declarations they need, the functions' attributes."""
+    declared = dict.fromkeys(d for kernel in kernels for d in kernel.declarations)
+    attributes = " ".join(f'"{k}"="{v}"' for k, v in target.function_attributes.items())
+    parts = [kernel.text for kernel in kernels]
+    parts += [f"declare {signature}" for signature in declared]
+    parts += list((extra or {}).values())
+    parts += [f"attributes #0 = {{ nounwind {attributes} }}", "!0 = !{}"]
+    return "\n".join(parts) + "\n"

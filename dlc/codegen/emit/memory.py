@@ -1,0 +1,241 @@
+"""Loads and stores to LLVM instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dlc.codegen.emit.arith import convert
+from dlc.codegen.emit.scope import Writer
+from dlc.codegen.emit.types import intrinsic_suffix, memory_type, number, splat, value_type
+from dlc.ir.core import Op, Value
+from dlc.ir.dialects import buf, vec
+from dlc.ir.dialects.arith import same_shape
+from dlc.ir.dialects.buf import buffer_type
+from dlc.ir.expr import ZERO, Expr, as_expr
+from dlc.ir.types import BOOL, UI8, ScalarType, Type, VectorType, scalar_type
+
+
+def linear_offset(buffer: Value, at: tuple[Expr, ...]) -> Expr:
+    """The index of an element in a row-major buffer."""
+    total = ZERO
+    for index, stride in zip(at, buffer_type(buffer).strides(), strict=True):
+        total = total + index * stride
+    return total
+
+
+def pointer(w: Writer, buffer: Value, at: tuple[Expr, ...], indices: list[Value]) -> str:
+    offset = w.canonical(linear_offset(buffer, at), indices)
+    return w.address(w.use(buffer), w.depths[buffer], memory_type(buffer_type(buffer).element), offset)
+
+
+def lane_stride(buffer: Value, step: tuple[int, ...]) -> Expr:
+    """Elements between the places of neighbouring lanes."""
+    if not step:
+        return as_expr(1)
+    return linear_offset(buffer, tuple(map(as_expr, step)))
+
+
+def from_memory(w: Writer, text: str, kind: Type) -> str:
+    return text if scalar_type(kind) != BOOL else convert(w, text, same_shape(kind, UI8), kind)
+
+
+def to_memory(w: Writer, text: str, kind: Type) -> str:
+    return text if scalar_type(kind) != BOOL else convert(w, text, kind, same_shape(kind, UI8))
+
+
+def _load(w: Writer, address: str, kind: Type) -> str:
+    loaded = w.assign(f"load {memory_type(kind)}, ptr {address}, align {scalar_type(kind).bytes}")
+    return from_memory(w, loaded, kind)
+
+
+def emit_load(op: buf.Load, w: Writer) -> str:
+    return _load(w, pointer(w, op.buffer, op.at, op.indices), op.result.type)
+
+
+def emit_store(op: buf.Store, w: Writer) -> None:
+    kind = op.value.type
+    text = to_memory(w, w.use(op.value), kind)
+    address = pointer(w, op.buffer, op.at, op.indices)
+    w.line(f"store {memory_type(kind)} {text}, ptr {address}, align {scalar_type(kind).bytes}")
+
+
+def mask(w: Writer, valid: Expr, indices: list[Value], lanes: int) -> str:
+    """A vector of bools that is true in the first `valid` lanes."""
+    expr = w.canonical(valid, indices)
+    if expr.is_const:
+        return f"<{', '.join('i1 true' if lane < expr.value else 'i1 false' for lane in range(lanes))}>"
+    count = w.integer(expr)
+    # 32-bit lanes: a compare of 64-bit ones would need two registers
+    low = w.call(ScalarType("si32"), "llvm.smin.i32", [("i32", w.assign(f"trunc i64 {count} to i32")), ("i32", str(lanes))])
+    first = w.assign(f"insertelement <{lanes} x i32> poison, i32 {low}, i64 0")
+    wide = w.assign(f"shufflevector <{lanes} x i32> {first}, <{lanes} x i32> poison, <{lanes} x i32> zeroinitializer")
+    numbers = f"<{', '.join(f'i32 {lane}' for lane in range(lanes))}>"
+    return w.assign(f"icmp slt <{lanes} x i32> {numbers}, {wide}")
+
+
+def _zero(kind: Type) -> str:
+    return splat(number(0, scalar_type(kind) if scalar_type(kind) != BOOL else UI8), kind if scalar_type(kind) != BOOL else same_shape(kind, UI8))
+
+
+def emit_vector_load(op: vec.Load, w: Writer) -> str:
+    kind = op.result.type
+    stride = lane_stride(op.buffer, op.step)
+    if stride == 1 and op.valid is None:
+        return _load(w, pointer(w, op.buffer, op.at, op.indices), kind)
+    stored = same_shape(kind, UI8) if scalar_type(kind) == BOOL else kind
+    if stride == 1:
+        bits = mask(w, op.valid, op.indices, op.lanes)
+        address = pointer(w, op.buffer, op.at, op.indices)
+        name = f"llvm.masked.load.{intrinsic_suffix(stored)}.p0"
+        align = scalar_type(kind).bytes
+        w.declare(f"{value_type(stored)} @{name}(ptr, <{op.lanes} x i1>, {value_type(stored)})")
+        loaded = w.assign(
+            f"call {value_type(stored)} @{name}(ptr align {align} {address}, <{op.lanes} x i1> {bits}, {value_type(stored)} {_zero(kind)})"
+        )
+        return from_memory(w, loaded, kind)
+    return _strided_load(op, w, stride, stored)
+
+
+def _strided_load(op: vec.Load, w: Writer, stride: Expr, stored: Type) -> str:
+    base = w.canonical(linear_offset(op.buffer, op.at), op.indices)
+    element = memory_type(scalar_type(stored))
+    step = w.canonical(stride, [])
+    if op.valid is not None:
+        offsets = _vector_of(w, [w.integer(base + step * lane) for lane in range(op.lanes)], "i64")
+        return from_memory(w, _gather(w, op.buffer, offsets, stored, mask(w, op.valid, op.indices, op.lanes)), op.result.type)
+    parts = []
+    for lane in range(op.lanes):
+        address = w.address(w.use(op.buffer), w.depths[op.buffer], element, base + step * lane)
+        parts.append(w.assign(f"load {element}, ptr {address}, align {scalar_type(stored).bytes}"))
+    return from_memory(w, _vector_of(w, parts, element), op.result.type)
+
+
+def _vector_of(w: Writer, parts: list[str], element: str) -> str:
+    kind = f"<{len(parts)} x {element}>"
+    total = "poison"
+    for lane, part in enumerate(parts):
+        total = w.assign(f"insertelement {kind} {total}, {element} {part}, i64 {lane}")
+    return total
+
+
+def _gather(w: Writer, buffer: Value, offsets: str, stored: Type, bits: str) -> str:
+    lanes = stored.lanes if isinstance(stored, VectorType) else 1
+    element = memory_type(scalar_type(stored))
+    places = w.assign(f"getelementptr {element}, ptr {w.use(buffer)}, <{lanes} x i64> {offsets}")
+    name = f"llvm.masked.gather.{intrinsic_suffix(stored)}.v{lanes}p0"
+    w.declare(f"{value_type(stored)} @{name}(<{lanes} x ptr>, <{lanes} x i1>, {value_type(stored)})")
+    align = scalar_type(stored).bytes
+    return w.assign(
+        f"call {value_type(stored)} @{name}(<{lanes} x ptr> align {align} {places}, <{lanes} x i1> {bits}, {value_type(stored)} zeroinitializer)"
+    )
+
+
+def lanes_of(w: Writer, expr: Expr, indices: list[Value], lanes: int) -> str:
+    """A vector of i64 with the value of `expr` for each lane; index operands that are vectors differ by lane."""
+    varying = [n for n, value in enumerate(indices) if isinstance(value.type, VectorType)]
+    parts = []
+    for lane in range(lanes):
+        values: dict[str, Expr | int] = {}
+        for n in varying:
+            vector = indices[n]
+            name = w.assign(f"extractelement {value_type(vector.type)} {w.use(vector)}, i64 {lane}")
+            w.symbols[name] = (name, w.depth)
+            values[f"d{n}"] = Expr((((name,), 1),))
+        rest = [value for value in indices]
+        lane_expr = expr.substitute({k: as_expr(f"\0{k}") for k in values})
+        lane_expr = w.canonical(lane_expr, [v if n not in varying else rest[n] for n, v in enumerate(indices)])
+        parts.append(w.integer(lane_expr.substitute({f"\0{k}": v for k, v in values.items()})))
+    return _vector_of(w, parts, "i64")
+
+
+def emit_gather(op: vec.Gather, w: Writer) -> str:
+    kind = op.result.type
+    stored = same_shape(kind, UI8) if scalar_type(kind) == BOOL else kind
+    offsets = lanes_of(w, linear_offset(op.buffer, op.at), op.indices, op.lanes)
+    uniform = [v for v in op.indices if not isinstance(v.type, VectorType)]
+    bits = splat("true", same_shape(kind, BOOL))
+    if op.valid is not None:
+        bits = mask(w, op.valid, uniform if len(uniform) == len(op.indices) else op.indices, op.lanes)
+    return from_memory(w, _gather(w, op.buffer, offsets, stored, bits), kind)
+
+
+def emit_lanes(op: vec.Lanes, w: Writer) -> str:
+    if any(isinstance(v.type, VectorType) for v in op.indices):
+        return lanes_of(w, op.expr, op.indices, op.lanes)
+    first = w.integer(w.canonical(op.expr, op.indices))
+    kind = f"<{op.lanes} x i64>"
+    numbers = f"<{', '.join(f'i64 {lane * op.step}' for lane in range(op.lanes))}>"
+    if first == "0":
+        return w.assign(f"add {kind} zeroinitializer, {numbers}")
+    return w.assign(f"add {kind} {_splat(w, first, 'i64', op.lanes)}, {numbers}")
+
+
+def _splat(w: Writer, text: str, element: str, lanes: int) -> str:
+    kind = f"<{lanes} x {element}>"
+    first = w.assign(f"insertelement {kind} poison, {element} {text}, i64 0")
+    return w.assign(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
+
+
+def emit_broadcast(op: vec.Broadcast, w: Writer) -> str:
+    kind = op.x.type
+    if isinstance(kind, ScalarType):
+        return _splat(w, w.use(op.x), value_type(kind), op.lanes)
+    if not isinstance(kind, VectorType):
+        raise TypeError(f"cannot broadcast a {kind}")
+    order = ", ".join(f"i32 {lane % kind.lanes}" for lane in range(op.lanes))
+    name = value_type(kind)
+    return w.assign(f"shufflevector {name} {w.use(op.x)}, {name} poison, <{op.lanes} x i32> <{order}>")
+
+
+def emit_extract(op: vec.Extract, w: Writer) -> str:
+    return w.assign(f"extractelement {value_type(op.x.type)} {w.use(op.x)}, i64 {op.lane}")
+
+
+def emit_vector_store(op: vec.Store, w: Writer) -> None:
+    kind = op.value.type
+    stride = lane_stride(op.buffer, op.step)
+    text = to_memory(w, w.use(op.value), kind)
+    stored = same_shape(kind, UI8) if scalar_type(kind) == BOOL else kind
+    lanes, align = (kind.lanes if isinstance(kind, VectorType) else 1), scalar_type(kind).bytes
+    if stride == 1:
+        address = pointer(w, op.buffer, op.at, op.indices)
+        if op.valid is None:
+            w.line(f"store {value_type(stored)} {text}, ptr {address}, align {align}")
+            return
+        bits = mask(w, op.valid, op.indices, lanes)
+        name = f"llvm.masked.store.{intrinsic_suffix(stored)}.p0"
+        w.declare(f"void @{name}({value_type(stored)}, ptr, <{lanes} x i1>)")
+        w.line(f"call void @{name}({value_type(stored)} {text}, ptr align {align} {address}, <{lanes} x i1> {bits})")
+        return
+    _strided_store(op, w, stride, text, stored)
+
+
+def _strided_store(op: vec.Store, w: Writer, stride: Expr, text: str, stored: Type) -> None:
+    base = w.canonical(linear_offset(op.buffer, op.at), op.indices)
+    element, lanes = memory_type(scalar_type(stored)), (stored.lanes if isinstance(stored, VectorType) else 1)
+    align, step = scalar_type(stored).bytes, w.canonical(stride, [])
+    if op.valid is None:
+        for lane in range(lanes):
+            part = w.assign(f"extractelement {value_type(stored)} {text}, i64 {lane}")
+            address = w.address(w.use(op.buffer), w.depths[op.buffer], element, base + step * lane)
+            w.line(f"store {element} {part}, ptr {address}, align {align}")
+        return
+    offsets = _vector_of(w, [w.integer(base + step * lane) for lane in range(lanes)], "i64")
+    places = w.assign(f"getelementptr {element}, ptr {w.use(op.buffer)}, <{lanes} x i64> {offsets}")
+    bits = mask(w, op.valid, op.indices, lanes)
+    name = f"llvm.masked.scatter.{intrinsic_suffix(stored)}.v{lanes}p0"
+    w.declare(f"void @{name}({value_type(stored)}, <{lanes} x ptr>, <{lanes} x i1>)")
+    w.line(f"call void @{name}({value_type(stored)} {text}, <{lanes} x ptr> align {align} {places}, <{lanes} x i1> {bits})")
+
+
+
+EMITTERS: dict[type[Op], Callable[..., str | None]] = {
+    buf.Load: emit_load,
+    buf.Store: emit_store,
+    vec.Load: emit_vector_load,
+    vec.Store: emit_vector_store,
+    vec.Gather: emit_gather,
+    vec.Lanes: emit_lanes,
+    vec.Broadcast: emit_broadcast,
+    vec.Extract: emit_extract,
+}

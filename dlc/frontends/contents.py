@@ -1,0 +1,261 @@
+"""Arithmetic on contents that are known while a model is imported: numbers, or expressions of the input's dimensions.
+
+Known contents are a NumPy array: of the value's own dtype where all are numbers, else of objects, each an int, a bool,
+an `Expr` or a `Ratio`. So the shape arithmetic that exporters leave in a graph (Shape, Gather, Mul, Cast, Floor,
+Concat, …) runs here and ends in the attributes of the ops that use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import gcd
+from typing import TypeAlias
+
+import numpy as np
+
+from dlc.frontends.symbols import at_least
+from dlc.ir.expr import Dim, Expr, as_dim, as_expr, maximum, minimum, simplify
+from dlc.ir.types import Array, ScalarType
+
+FINEST = 1 << 16  # floats that are no multiple of 1 / FINEST are not followed: 1/3 has no exact float
+
+
+class Undecided(Exception):  # noqa: N818 - not an error: the value is computed at run time instead
+    """The contents depend on dimensions in a way that is not followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """An exact fraction: a float that was computed from dimensions."""
+
+    over: Expr
+    under: int
+
+
+Element: TypeAlias = "int | bool | float | Expr | Ratio"
+
+
+def is_symbolic(array: Array) -> bool:
+    """Whether contents hold expressions (an array of strings has objects too)."""
+    return array.dtype == object and not any(isinstance(each, str) for each in array.reshape(-1)[:1])
+
+
+def is_integral(array: Array) -> bool:
+    """Whether symbolic contents are integers that an op can state."""
+    return all(isinstance(each, int | Expr) and not isinstance(each, bool) for each in array.reshape(-1))
+
+
+def settled(array: Array, element: ScalarType) -> Array:
+    """Symbolic contents as plain numbers, if they are such."""
+    if not is_symbolic(array):
+        return array
+    flat = [_settled_one(each) for each in array.reshape(-1)]
+    if not any(isinstance(each, Expr | Ratio) for each in flat):
+        return np.array(flat, element.dtype).reshape(array.shape)
+    out = np.empty(len(flat), object)
+    out[:] = flat
+    return out.reshape(array.shape)
+
+
+def _settled_one(value: Element) -> Element:
+    if isinstance(value, Expr):
+        return as_dim(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def dims_array(dims: tuple[Dim, ...]) -> Array:
+    """Dimensions as the contents of an int64 vector."""
+    if all(isinstance(dim, int) for dim in dims):
+        return np.array(dims, np.int64)
+    out = np.empty(len(dims), object)
+    out[:] = dims
+    return out
+
+
+# -- arithmetic on one element -----------------------------------------------------------------------------------------
+
+
+def _fraction(value: Element) -> tuple[Expr, int]:
+    if isinstance(value, Ratio):
+        return value.over, value.under
+    if isinstance(value, float | np.floating):
+        if not np.isfinite(value):
+            raise Undecided
+        over, under = float(value).as_integer_ratio()
+        if under > FINEST:
+            raise Undecided
+        return as_expr(over), under
+    return value if isinstance(value, Expr) else as_expr(int(value)), 1
+
+
+def _made(over: Expr, under: int) -> Element:
+    common = gcd(under, *(factor for _, factor in over.terms))
+    over, under = (Expr(tuple((m, f // common) for m, f in over.terms)), under // common) if common > 1 else (over, under)
+    return as_dim(over) if under == 1 else Ratio(over, under)
+
+
+def add(left: Element, right: Element) -> Element:
+    (a, n), (b, m) = _fraction(left), _fraction(right)
+    return _made(a * m + b * n, n * m)
+
+
+def subtract(left: Element, right: Element) -> Element:
+    return add(left, negate(right))
+
+
+def negate(value: Element) -> Element:
+    over, under = _fraction(value)
+    return _made(-over, under)
+
+
+def multiply(left: Element, right: Element) -> Element:
+    (a, n), (b, m) = _fraction(left), _fraction(right)
+    return _made(a * b, n * m)
+
+
+def divide(left: Element, right: Element) -> Element:
+    """The exact quotient of floats."""
+    (a, n), (b, m) = _fraction(left), _fraction(right)
+    if b.is_const and b.value:
+        sign = -1 if b.value < 0 else 1
+        return _made(a * (m * sign), n * abs(b.value))
+    if (quotient := exact_quotient(a * m, b * n)) is not None:
+        return as_dim(quotient)
+    raise Undecided
+
+
+def divide_integers(left: Element, right: Element) -> Element:
+    a, b = _whole(left), _whole(right)
+    if not at_least(a, 0) or not at_least(b, 0) or b == 0:
+        raise Undecided
+    exact = exact_quotient(a, b)
+    return as_dim(a // b if exact is None else exact)
+
+
+def remainder(left: Element, right: Element) -> Element:
+    a, b = _whole(left), _whole(right)
+    if not at_least(b, 0) or b == 0:
+        raise Undecided
+    return as_dim(a % b)
+
+
+def _whole(value: Element) -> Expr:
+    over, under = _fraction(value)
+    if under != 1:
+        raise Undecided
+    return over
+
+
+def floor(value: Element) -> Element:
+    over, under = _fraction(value)
+    return as_dim(over // under)
+
+
+def ceil(value: Element) -> Element:
+    return negate(floor(negate(value)))
+
+
+def truncate(value: Element) -> Element:
+    """Towards zero, as a cast to an integer does."""
+    over, under = _fraction(value)
+    if under > 1 and not at_least(over, 0):
+        raise Undecided
+    return as_dim(over // under)
+
+
+def lower(left: Element, right: Element) -> Element:
+    a, b = _whole(left), _whole(right)
+    return least(a, b)
+
+
+def upper(left: Element, right: Element) -> Element:
+    return greatest(_whole(left), _whole(right))
+
+
+def least(left: Dim, right: Dim) -> Dim:
+    """The minimum of two expressions of sizes, decided where it can be."""
+    return _reduced(minimum(left, right))
+
+
+def greatest(left: Dim, right: Dim) -> Dim:
+    return _reduced(maximum(left, right))
+
+
+def _reduced(expr: Expr) -> Dim:
+    return as_dim(simplify(expr, {symbol: (0, None) for symbol in expr.symbols()}))
+
+
+def magnitude(value: Element) -> Element:
+    if not at_least(_fraction(value)[0], 0):
+        raise Undecided
+    return value
+
+
+# -- comparisons -------------------------------------------------------------------------------------------------------
+
+
+def _difference(left: Element, right: Element) -> Expr:
+    (a, n), (b, m) = _fraction(left), _fraction(right)
+    return a * m - b * n
+
+
+def equal(left: Element, right: Element) -> bool:
+    distance = _difference(left, right)
+    if not distance.terms:
+        return True
+    if at_least(distance, 1) or at_least(-distance, 1):
+        return False
+    raise Undecided
+
+
+def less(left: Element, right: Element) -> bool:
+    distance = _difference(right, left)
+    if at_least(distance, 1):
+        return True
+    if at_least(-distance, 0):
+        return False
+    raise Undecided
+
+
+def less_or_equal(left: Element, right: Element) -> bool:
+    return not less(right, left)
+
+
+def choose(condition: Element, left: Element, right: Element) -> Element:
+    return left if condition else right
+
+
+def undecided(*values: Element) -> Element:
+    raise Undecided
+
+
+def each(function: Callable[..., Element], *arrays: Array) -> Array:
+    """Apply `function` to the elements of broadcast arrays. Raises Undecided."""
+    operands = [array if array.dtype == object else array.astype(object) for array in arrays]
+    shape = np.broadcast_shapes(*(array.shape for array in operands))
+    out = np.empty(shape, object)
+    flat = [np.broadcast_to(array, shape).reshape(-1) for array in operands]
+    out.reshape(-1)[:] = [function(*values) for values in zip(*flat, strict=True)]
+    return out
+
+
+# -- exact division ----------------------------------------------------------------------------------------------------
+
+
+def exact_quotient(over: Expr, under: Expr) -> Expr | None:
+    """over / under where `under` is one product that divides every term of `over`; None otherwise."""
+    if len(under.terms) != 1:
+        return Expr((((), 1),)) if over == under else None
+    atoms, factor = under.terms[0]
+    quotient = []
+    for monomial, coefficient in over.terms:
+        left = list(monomial)
+        for atom in atoms:
+            if atom not in left:
+                return None
+            left.remove(atom)
+        if coefficient % factor:
+            return None
+        quotient.append((tuple(left), coefficient // factor))
+    return Expr(tuple(quotient))

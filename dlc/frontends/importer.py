@@ -1,0 +1,290 @@
+"""Model records to a module at graph level.
+
+Each node is tried three ways: its results may be known already (`known`), its operator may have a handler (the tables
+of `handlers`), or a body made of other operators (a function of the model, or of the ONNX standard). What cannot be
+imported is collected over the whole model and raised at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from dlc.errors import UnsupportedOp, UnsupportedOps, UserError
+from dlc.frontends.contents import is_integral, is_symbolic
+from dlc.frontends.context import ConstantStore, Handler, Item, NodeContext, Output, Unsupported
+from dlc.frontends.functions import bound_nodes
+from dlc.frontends.handlers import HANDLERS
+from dlc.frontends.known import known_element, known_results
+from dlc.frontends.records import FunctionRecord, GraphRecord, ModelRecord, NodeRecord, TensorRecord, ValueRecord
+from dlc.frontends.schemas import NEWEST_OPSET, has_standard_function, standard_function
+from dlc.frontends.symbols import InputShapes, Shape, input_shapes
+from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
+from dlc.ir.dialects.func import Return
+from dlc.ir.opdef import PURE
+from dlc.ir.pool import ConstantPool, content_key
+from dlc.ir.types import Array, TensorType, Type, scalar_of
+
+BIG = 1 << 16  # bytes from which a weight is hashed on another thread while the graph is built
+MALFORMED = (IndexError, ValueError, ZeroDivisionError)  # what handlers run into on a model that breaks ONNX's rules
+
+
+class Scope:
+    """The names that nodes see: of the graph, of a function's body, or of a branch inside another scope."""
+
+    def __init__(
+        self, importer: Importer, opsets: Mapping[str, int], builder: Builder, outer: Scope | None = None,
+        prefix: str = "",
+    ) -> None:  # fmt: skip
+        self.importer = importer
+        self.opsets = opsets
+        self.builder = builder
+        self.outer = outer
+        self.prefix = prefix  # of the names of nodes: the call that brought a function's body in
+        self.names: dict[str, Item | None] = {}
+
+    def find(self, name: str, node: NodeRecord) -> Item | None:
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.outer
+        raise UserError(f"{node.op_type} '{node.label}' uses '{name}', which nothing before it computes")
+
+
+class Importer:
+    """The import of one model."""
+
+    def __init__(self, model: ModelRecord) -> None:
+        self.model = model
+        self.pool = ConstantPool()
+        self.store = ConstantStore(self.pool)
+        self.functions = {(each.domain, each.name, each.overload): each for each in model.functions}
+        self.problems: list[UnsupportedOp] = []
+        self.fresh = 0
+
+    # -- the whole model ---------------------------------------------------------------------------------------------
+
+    def run(self, shapes: InputShapes | None) -> Module:
+        graph = self.model.graph
+        if self.model.opsets.get("", NEWEST_OPSET) > NEWEST_OPSET:
+            raise UserError(f"the model uses opset {self.model.opsets['']}, dlc knows those up to {NEWEST_OPSET}")
+        weights = {each.name for each in graph.initializers}
+        inputs = [each for each in graph.inputs if each.name not in weights]
+        block = Block()
+        scope = Scope(self, self.model.opsets, Builder(block))
+        self._add_inputs(scope, inputs, input_shapes(inputs, shapes))
+        with self._hashing(graph.initializers):
+            self.add_initializers(scope, graph)
+            for node in graph.nodes:
+                self.add_node(scope, node)
+            results = self._results(scope, graph)
+        if self.problems:
+            raise UnsupportedOps(self.problems)
+        return self._module(block, inputs, results)
+
+    def _module(self, block: Block, inputs: Sequence[ValueRecord], results: Sequence[Value]) -> Module:
+        block.append(Return(*results))
+        drop_unused(block)
+        func = Func("main", Region([block]), tuple(value.type for value in results))
+        func.attrs["inputs"] = tuple(each.name for each in inputs)
+        func.attrs["outputs"] = tuple(each.name for each in self.model.graph.outputs)
+        module = Module(self.pool, name=self.model.name)
+        module.add(func)
+        return module
+
+    def _add_inputs(self, scope: Scope, inputs: Sequence[ValueRecord], shapes: Mapping[str, Shape]) -> None:
+        for each in inputs:
+            kind = self._input_type(each, shapes)
+            if kind is None:
+                scope.names[each.name] = POISON
+                continue
+            value = scope.builder.block.add_arg(kind, each.name)
+            scope.names[each.name] = Item(kind, value=value, hint=each.name)
+
+    def _input_type(self, record: ValueRecord, shapes: Mapping[str, Shape]) -> Type | None:
+        if record.type.kind != "tensor" or record.type.element is None:
+            what = record.type.type_name or f"a {record.type.kind}"
+            self.problems.append(UnsupportedOp("input", record.name, f"inputs of type {what} are not supported"))
+            return None
+        return TensorType(shapes[record.name], record.type.element)
+
+    def add_initializers(self, scope: Scope, graph: GraphRecord) -> None:
+        for each in graph.initializers:
+            scope.names[each.name] = self._weight(scope, each)
+        for name in graph.sparse:
+            self.problems.append(UnsupportedOp("initializer", name, "sparse weights are not supported"))
+            scope.names[name] = POISON
+
+    def _weight(self, scope: Scope, tensor: TensorRecord) -> Item:
+        if tensor.element is None:
+            reason = f"weights of type {tensor.type_name} are not supported"
+            self.problems.append(UnsupportedOp("initializer", tensor.name, reason))
+            return POISON
+        contents = tensor.load()
+        return Item(TensorType(contents.shape, tensor.element), contents=contents, builder=scope.builder, hint=tensor.name)
+
+    @contextmanager
+    def _hashing(self, weights: Sequence[TensorRecord]) -> Iterator[None]:
+        """Compute the keys of big weights on other threads meanwhile (hashing releases the interpreter's lock)."""
+        arrays = [each.load() for each in weights if each.element is not None]
+        big = [array for array in arrays if array.nbytes >= BIG and array.dtype != object]
+        if not big:
+            yield
+            return
+        workers = ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0)), len(big)), "dlc-hash")
+        try:
+            for array in big:
+                self.store.keys[id(array)] = workers.submit(content_key, array).result
+            yield
+        finally:
+            workers.shutdown(cancel_futures=True)
+
+    def _results(self, scope: Scope, graph: GraphRecord) -> list[Value]:
+        end = NodeRecord("output", "", graph.name, (), (), {})
+        results = []
+        for each in graph.outputs:
+            item = scope.find(each.name, end)
+            if item is not None and item is not POISON:
+                results.append(self.context(scope, end, [item]).x())
+        return results
+
+    # -- one node ----------------------------------------------------------------------------------------------------
+
+    def context(self, scope: Scope, node: NodeRecord, inputs: Sequence[Item | None]) -> NodeContext:
+        version = scope.opsets.get(node.domain, 1)
+        scope.builder.loc = Location((scope.prefix + node.label,))
+        return NodeContext(node, version, inputs, scope.builder, self.store, scope)
+
+    def add_node(self, scope: Scope, node: NodeRecord) -> None:
+        inputs = [scope.find(name, node) if name else None for name in node.inputs]
+        cx = self.context(scope, node, inputs)
+        try:
+            outputs = self._outputs(cx, poisoned=any(item is POISON for item in inputs))
+        except Unsupported as reason:
+            self.problems.append(UnsupportedOp(node.full_type, cx.scope.prefix + node.label, str(reason)))
+            outputs = None
+        except UserError as error:
+            if error.loc is not None:
+                raise
+            raise UserError(f"{node.op_type} '{node.label}': {error.message}", hint=error.hint) from error
+        except MALFORMED as error:
+            raise UserError(f"{node.op_type} '{node.label}' does not follow the rules of ONNX: {error}") from error
+        for position, name in enumerate(node.outputs):
+            if name:
+                scope.names[name] = POISON if outputs is None else outputs[position]
+
+    def _outputs(self, cx: NodeContext, poisoned: bool) -> list[Item] | None:
+        """The results of a node, None if an input could not be imported. Raises Unsupported."""
+        node = cx.node
+        function = self.functions.get((node.domain, node.op_type, node.overload))
+        handler = None if function else HANDLERS.get(node.domain, {}).get(node.op_type)
+        if poisoned:
+            if function is None and handler is None and not has_standard_function(node, cx.version):
+                raise Unsupported("dlc does not know this operator")
+            return None
+        known = known_results(cx) if function is None and not node.domain else None
+        if known is not None and all(not is_symbolic(array) or is_integral(array) for array in known):
+            return [_known_item(cx, array, n) for n, array in enumerate(known)]
+        if function is None and handler is None:
+            function = standard_function(node, cx.version, [item and item.type for item in cx.inputs])
+        if function is not None:
+            return self.inline(cx, function)
+        if handler is None:
+            raise Unsupported("dlc does not know this operator")
+        items = self._handled(cx, handler)
+        for item, array in zip(items, known or (), strict=False):
+            item.contents = array
+        return items
+
+    def _handled(self, cx: NodeContext, handler: Handler) -> list[Item]:
+        start = len(cx.builder.block.ops)
+        given = handler(cx)
+        outputs: Sequence[Output] = given if isinstance(given, list | tuple) else (given,)
+        if (problem := first_problem(cx.builder.block.ops[start:])) is not None:
+            raise Unsupported(problem)
+        wanted = len(cx.node.outputs)
+        while len(outputs) < wanted and not cx.node.outputs[wanted - 1]:
+            wanted -= 1
+        if wanted > len(outputs) or any(outputs[n] is None and cx.node.outputs[n] for n in range(wanted)):
+            raise Unsupported(f"its outputs from number {len([o for o in outputs if o is not None])} on are not supported")
+        return [_item(cx, outputs[n] if n < len(outputs) else None, n) for n in range(len(cx.node.outputs))]
+
+    # -- bodies ------------------------------------------------------------------------------------------------------
+
+    def inline(self, cx: NodeContext, function: FunctionRecord) -> list[Item]:
+        """Import the body of a function in place of a call."""
+        prefix = f"{cx.scope.prefix}{cx.node.label}/"
+        if prefix.count("/") > 100:
+            raise Unsupported(f"the function {function.name} calls itself")
+        inner = Scope(self, {**cx.scope.opsets, **function.opsets}, cx.builder, prefix=prefix)
+        given = {name: cx.inputs[n] if n < len(cx.inputs) else None for n, name in enumerate(function.inputs)}
+        inner.names.update(given)
+        for node in bound_nodes(function, cx.node):
+            self.add_node(inner, node)
+        found = [inner.find(name, cx.node) for name in function.outputs]
+        return [item if item is not None else POISON for item in found]
+
+    def inline_graph(self, cx: NodeContext, graph: GraphRecord) -> list[Item]:
+        """Import a branch without inputs in place of the node that holds it."""
+        inner = Scope(self, cx.scope.opsets, cx.builder, cx.scope, f"{cx.scope.prefix}{cx.node.label}/")
+        self.add_initializers(inner, graph)
+        for node in graph.nodes:
+            self.add_node(inner, node)
+        found = [inner.find(each.name, cx.node) for each in graph.outputs]
+        return [item if item is not None else POISON for item in found]
+
+    def unique(self, text: str) -> str:
+        """A symbol that no dimension of the model has."""
+        self.fresh += 1
+        return f"{text}_{self.fresh}"
+
+
+POISON = Item(Type(), hint="what could not be imported")
+
+
+def import_model(model: ModelRecord, shapes: InputShapes | None = None) -> Module:
+    """The module of a model. Raises UserError, or UnsupportedOps with all that dlc cannot compile."""
+    return Importer(model).run(shapes)
+
+
+def _known_item(cx: NodeContext, array: Array, position: int) -> Item:
+    element = known_element(cx) if is_symbolic(array) else scalar_of(array.dtype)
+    hint = cx.node.outputs[position] if position < len(cx.node.outputs) else ""
+    return Item(TensorType(array.shape, element), contents=array, builder=cx.builder, hint=hint)
+
+
+def _item(cx: NodeContext, output: Output, position: int) -> Item:
+    """What a handler gave for a result."""
+    if isinstance(output, Item):
+        return output
+    if output is None:
+        return POISON
+    output.hint = output.hint or cx.node.outputs[position] or None
+    return Item(output.type, value=output, hint=cx.node.outputs[position])
+
+
+def first_problem(ops: Sequence[Op]) -> str | None:
+    """What the declaration of the first wrong op says: a type that an op does not take, or a violated check."""
+    for op in ops:
+        for definition, value in zip(op.spec.operand_defs(len(op.operands)), op.operands, strict=True):
+            for constraint in definition.constraints:
+                if not constraint.holds(value.type):
+                    return f"{op.name}: {definition.name} must be {constraint.text}, got {value.type}"
+        for violation in op.check():
+            return f"{op.name}: {violation.partition(': ')[2]}"
+    return None
+
+
+def drop_unused(block: Block) -> None:
+    """Take out ops whose results nothing uses: what only shape arithmetic needed."""
+    kept = []
+    for op in reversed(block.ops):
+        if PURE in op.spec.traits and not op.has_uses():
+            op.drop_all()
+            op.parent = None
+        else:
+            kept.append(op)
+    block.ops[:] = reversed(kept)

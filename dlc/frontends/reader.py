@@ -1,0 +1,212 @@
+"""ONNX files to records: this file and `schemas.py` alone know the protobuf classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from math import prod
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
+
+from dlc.errors import UserError
+from dlc.frontends.external import ExternalFiles, map_file
+from dlc.frontends.records import (
+    ELEMENTS,
+    AttributeValue,
+    DeclaredDim,
+    FunctionRecord,
+    GraphRecord,
+    ModelRecord,
+    NodeRecord,
+    Reference,
+    TensorRecord,
+    TypeRecord,
+    ValueRecord,
+)
+from dlc.frontends.wire import Malformed, split_weights
+from dlc.ir.types import STRING, Array, ScalarType
+
+Source: TypeAlias = "str | Path | bytes | bytearray | memoryview | ModelProto"
+
+
+def read_model(source: Source) -> ModelRecord:
+    """The records of a model file, of its bytes, or of a model that the onnx package holds. Raises UserError."""
+    if isinstance(source, ModelProto):
+        return Reader(ExternalFiles(None), {}, memoryview(b"")).model(source)
+    if isinstance(source, str | Path):
+        path = Path(source)
+        return _read(_map_model(path), f"the file {path}", path.parent)
+    return _read(memoryview(source).cast("B"), f"what was given ({len(memoryview(source))} bytes)", None)
+
+
+def _map_model(path: Path) -> memoryview:
+    if path.is_dir():
+        raise UserError(f"the model {path} is a folder, expected a file")
+    try:
+        return map_file(path)
+    except OSError as error:
+        raise UserError(f"the model file {path} cannot be read: {error.strerror}") from error
+
+
+def _read(data: memoryview, what: str, folder: Path | None) -> ModelRecord:
+    try:
+        split = split_weights(data)
+        proto = ModelProto.FromString(split.rest)
+    except (Malformed, DecodeError) as error:
+        raise UserError(f"{what} is no ONNX model, or is cut short: {error}") from error
+    if not proto.HasField("graph") or not proto.opset_import:
+        raise UserError(f"{what} is no ONNX model: it has no {'opset' if proto.HasField('graph') else 'graph'}")
+    return Reader(ExternalFiles(folder), split.spans, data).model(proto)
+
+
+def type_name(code: int) -> str:
+    return TensorProto.DataType.Name(code) if code in TensorProto.DataType.values() else f"number {code}"
+
+
+class Reader:
+    """Converts the messages of one model; `spans` are the big contents that `split_weights` left in `data`."""
+
+    def __init__(self, files: ExternalFiles, spans: Mapping[int, tuple[int, int]], data: memoryview) -> None:
+        self.files = files
+        self.spans = spans
+        self.data = data
+
+    def model(self, proto: ModelProto) -> ModelRecord:
+        return ModelRecord(
+            proto.graph.name or "model",
+            proto.ir_version,
+            {_domain(entry.domain): entry.version for entry in proto.opset_import},
+            self.graph(proto.graph, self.spans),
+            tuple(map(self.function, proto.functions)),
+            " ".join(filter(None, (proto.producer_name, proto.producer_version))),
+            {entry.key: entry.value for entry in proto.metadata_props},
+        )
+
+    def graph(self, proto: GraphProto, spans: Mapping[int, tuple[int, int]]) -> GraphRecord:
+        return GraphRecord(
+            proto.name,
+            tuple(ValueRecord(each.name, _type(each.type)) for each in proto.input),
+            tuple(ValueRecord(each.name, _type(each.type)) for each in proto.output),
+            tuple(map(self.node, proto.node)),
+            tuple(self.tensor(each, spans.get(n)) for n, each in enumerate(proto.initializer)),
+            {each.name: _type(each.type) for each in proto.value_info},
+            tuple(each.values.name for each in proto.sparse_initializer),
+        )
+
+    def node(self, proto: NodeProto) -> NodeRecord:
+        return NodeRecord(
+            proto.op_type, _domain(proto.domain), proto.name, tuple(proto.input), tuple(proto.output),
+            {each.name: self.attribute(each) for each in proto.attribute}, proto.overload,
+        )  # fmt: skip
+
+    def function(self, proto: FunctionProto) -> FunctionRecord:
+        return FunctionRecord(
+            _domain(proto.domain), proto.name, tuple(proto.input), tuple(proto.output),
+            tuple(map(self.node, proto.node)), {_domain(each.domain): each.version for each in proto.opset_import},
+            tuple(proto.attribute), {each.name: self.attribute(each) for each in proto.attribute_proto}, proto.overload,
+        )  # fmt: skip
+
+    def attribute(self, proto: AttributeProto) -> AttributeValue:
+        if proto.ref_attr_name:
+            return Reference(proto.ref_attr_name)
+        convert = _ATTRIBUTES.get(proto.type)
+        if convert is None:
+            raise UserError(f"attribute '{proto.name}' has a type that dlc does not know: {proto.type}")
+        return convert(self, proto)
+
+    def tensor(self, proto: TensorProto, span: tuple[int, int] | None = None) -> TensorRecord:
+        name, shape = proto.name, tuple(proto.dims)
+        element = ELEMENTS.get(proto.data_type)
+        load: Callable[[], Array] = lambda: _loaded(proto)  # noqa: E731 - replaced below where the bytes can be viewed
+        if element is not None and element != STRING:
+            raw = self._contents(proto, span, prod(shape) * element.bytes)
+            if raw is not None:
+                array = _view(name, raw, shape, element)
+                load = lambda: array  # noqa: E731
+        return TensorRecord(name, shape, element, type_name(proto.data_type), load)
+
+    def _contents(self, proto: TensorProto, span: tuple[int, int] | None, wanted: int) -> memoryview | bytes | None:
+        if proto.data_location == TensorProto.EXTERNAL:
+            return self.files.view(proto.name, {each.key: each.value for each in proto.external_data}, wanted)
+        if span is not None:
+            return self.data[span[0] : span[1]]
+        return proto.raw_data if proto.HasField("raw_data") else None
+
+
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+def _view(name: str, raw: memoryview | bytes, shape: tuple[int, ...], element: ScalarType) -> Array:
+    wanted = prod(shape) * element.bytes
+    if len(raw) != wanted:
+        raise UserError(f"tensor '{name}' of {element} and shape {shape} needs {wanted} bytes, got {len(raw)}")
+    array = np.frombuffer(raw, element.dtype).reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def _loaded(proto: TensorProto) -> Array:
+    try:
+        array = numpy_helper.to_array(proto)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"the contents of tensor '{proto.name}' do not fit its type and shape: {error}") from error
+    array = np.array(array) if not isinstance(array, np.ndarray) else array
+    if array.dtype == object:
+        array = np.array([_text(each) for each in array.reshape(-1)], object).reshape(array.shape)
+    array.flags.writeable = False
+    return array
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+
+
+def _shortest(value: float) -> float:
+    """A float32 attribute as the decimal number that was meant: 0.01, not 0.009999999776482582."""
+    return float(str(np.float32(value)))
+
+
+_ATTRIBUTES: dict[int, Callable[[Reader, AttributeProto], AttributeValue]] = {
+    AttributeProto.FLOAT: lambda reader, proto: _shortest(proto.f),
+    AttributeProto.INT: lambda reader, proto: proto.i,
+    AttributeProto.STRING: lambda reader, proto: _text(proto.s),
+    AttributeProto.TENSOR: lambda reader, proto: reader.tensor(proto.t),
+    AttributeProto.GRAPH: lambda reader, proto: reader.graph(proto.g, {}),
+    AttributeProto.FLOATS: lambda reader, proto: tuple(map(_shortest, proto.floats)),
+    AttributeProto.INTS: lambda reader, proto: tuple(proto.ints),
+    AttributeProto.STRINGS: lambda reader, proto: tuple(map(_text, proto.strings)),
+    AttributeProto.TENSORS: lambda reader, proto: tuple(map(reader.tensor, proto.tensors)),
+    AttributeProto.GRAPHS: lambda reader, proto: tuple(reader.graph(each, {}) for each in proto.graphs),
+    AttributeProto.TYPE_PROTO: lambda reader, proto: _type(proto.tp),
+    AttributeProto.SPARSE_TENSOR: lambda reader, proto: None,
+}
+
+
+def _type(proto: TypeProto) -> TypeRecord:
+    kind = proto.WhichOneof("value")
+    match kind:
+        case "tensor_type":
+            tensor = proto.tensor_type
+            shape = tuple(map(_dim, tensor.shape.dim)) if tensor.HasField("shape") else None
+            return TypeRecord("tensor", ELEMENTS.get(tensor.elem_type), type_name(tensor.elem_type), shape)
+        case "sequence_type":
+            return TypeRecord("sequence", member=_type(proto.sequence_type.elem_type))
+        case "optional_type":
+            return TypeRecord("optional", member=_type(proto.optional_type.elem_type))
+        case None:
+            return TypeRecord("none")
+    return TypeRecord(kind.removesuffix("_type").removesuffix("_tensor"))
+
+
+def _dim(proto: onnx.TensorShapeProto.Dimension) -> DeclaredDim:
+    match proto.WhichOneof("value"):
+        case "dim_value":
+            return proto.dim_value if proto.dim_value >= 0 else None
+        case "dim_param":
+            return proto.dim_param or None
+    return None

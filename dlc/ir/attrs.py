@@ -1,0 +1,118 @@
+"""Attribute values: which there are, when two are the same, and their text.
+
+An attribute is one of: none, bool, int, float, str, a type, an `Expr`, a `Layout`, a `DenseRef`, a `SymbolRef`, or a
+tuple of attributes. Anything else prints as ``<<…>>``, which does not parse, and fails the verifier.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dlc.ir.core import Attribute
+from dlc.ir.expr import Expr
+from dlc.ir.pool import DenseRef
+from dlc.ir.types import Layout, Type
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRef:
+    """The name of a function of the module."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return symbol_text(self.name)
+
+
+ATOMS: tuple[type, ...] = (type(None), bool, int, float, str, Expr, Layout, DenseRef, SymbolRef)
+
+
+def is_attribute(value: object) -> bool:
+    """Whether `value` is of a kind that prints and parses; subclasses such as NumPy's scalars are not."""
+    if type(value) is tuple:
+        return all(map(is_attribute, value))
+    return type(value) in ATOMS or isinstance(value, Type)
+
+
+def same(left: Attribute, right: Attribute) -> bool:
+    """Equal in kind and, for floats, in every bit: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, float) and isinstance(right, float):
+        return struct.pack("<d", left) == struct.pack("<d", right)
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return left == right
+
+
+# -- text ----------------------------------------------------------------------------------------------------------------
+
+
+def attribute_text(value: Attribute, dense: Callable[[DenseRef], str] = str) -> str:
+    """The text of an attribute; `dense` prints constants of the pool."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return quoted(value)
+        case tuple():
+            return f"[{', '.join(attribute_text(member, dense) for member in value)}]"
+        case _ if not is_attribute(value):
+            return f"<<{type(value).__name__} {value}>>"
+        case float():
+            return float_text(value)
+        case Expr():
+            return f"<{value}>"
+        case Layout():
+            return f"layout<{value}>"
+        case DenseRef():
+            return dense(value)
+    return str(value)
+
+
+def quoted(text: str) -> str:
+    """A JSON string; what would not show is escaped."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+_SYMBOL = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
+
+
+def symbol_text(name: str) -> str:
+    """``@name``, quoted where it is not an identifier."""
+    return f"@{name}" if _SYMBOL.fullmatch(name) else f"@{quoted(name)}"
+
+
+def float_text(value: float) -> str:
+    """The shortest text that reads back the same; the bits of what is not finite (8 digits: f32, 16: f64)."""
+    if math.isfinite(value):
+        return float.__repr__(value)
+    bits = int.from_bytes(struct.pack(">d", value), "big")
+    if bits & (1 << 29) - 1:
+        return f"0x{bits:016x}"
+    return f"0x{bits >> 63 << 31 | 0x7F800000 | bits >> 29 & 0x7FFFFF:08x}"
+
+
+def float_from_bits(text: str) -> float:
+    """The inverse of `float_text` for what starts with 0x. Raises ValueError unless 8 or 16 digits follow."""
+    if len(text) not in (10, 18):
+        raise ValueError(f"{text} must have 8 digits (f32) or 16 (f64)")
+    bits = int(text, 16)
+    if len(text) == 18:
+        return _double(bits)
+    if bits & 0x7F800000 == 0x7F800000:  # by hand: a conversion would quiet a signalling NaN
+        return _double(bits >> 31 << 63 | 0x7FF << 52 | (bits & 0x7FFFFF) << 29)
+    single: float = struct.unpack(">f", bits.to_bytes(4, "big"))[0]
+    return single
+
+
+def _double(bits: int) -> float:
+    value: float = struct.unpack(">d", bits.to_bytes(8, "big"))[0]
+    return value

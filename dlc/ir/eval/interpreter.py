@@ -1,0 +1,72 @@
+"""Evaluate a function, or one op, on NumPy arrays. Layouts are ignored: an array holds the logical contents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dlc.errors import InternalError, UserError
+from dlc.ir.core import Func, Module, Op
+from dlc.ir.eval import graph_flow, graph_index, graph_math, graph_nn, graph_quant, graph_shape
+from dlc.ir.eval.frame import Array, Frame, Run, Symbols, checked_feed, pure, symbolic
+from dlc.ir.pool import ConstantPool
+
+RUNS: dict[type[Op], Run] = {
+    **{kind: pure(meaning) for kind, meaning in graph_math.MEANINGS.items()},
+    **{kind: pure(meaning) for kind, meaning in graph_nn.MEANINGS.items()},
+    **{kind: pure(meaning) for kind, meaning in graph_quant.MEANINGS.items()},
+    **{kind: pure(meaning) for kind, meaning in graph_shape.MEANINGS.items()},
+    **{kind: symbolic(meaning) for kind, meaning in graph_shape.SYMBOLIC_MEANINGS.items()},
+    **{kind: pure(meaning) for kind, meaning in graph_index.MEANINGS.items()},
+    **{kind: symbolic(meaning) for kind, meaning in graph_index.SYMBOLIC_MEANINGS.items()},
+    **graph_shape.RUNS,
+    **graph_flow.RUNS,
+}
+
+Feeds = Mapping[str, Array] | Sequence[Array]
+
+
+def evaluate(module: Module, feeds: Feeds, func: str = "main") -> list[Array]:
+    """The outputs of a function for inputs given by name or in order. Raises UserError for inputs that do not fit."""
+    function = module.funcs[func]
+    frame = Frame(RUNS, module.pool, Symbols())
+    with np.errstate(all="ignore"):
+        contents = frame.run_block(function.block, _inputs(function, feeds, frame.symbols))
+    return [_array(content) for content in contents]
+
+
+def evaluate_op(
+    op: Op, arrays: Sequence[Array], symbols: Mapping[str, int] | None = None, pool: ConstantPool | None = None
+) -> list[Array]:
+    """The results of one op for the contents of its operands."""
+    frame = Frame(RUNS, pool or ConstantPool(), Symbols(symbols))
+    args: list[object] = [
+        checked_feed(value.hint or op.name, value.type, array, frame.symbols)
+        for value, array in zip(op.operands, arrays, strict=True)
+    ]
+    with np.errstate(all="ignore"):
+        return [_array(content) for content in frame.run_op(op, args)]
+
+
+def _inputs(func: Func, feeds: Feeds, symbols: Symbols) -> list[object]:
+    given = func.attrs.get("inputs", ())
+    names = [str(name) for name in given] if isinstance(given, tuple) else []
+    names += [arg.hint or f"arg{n}" for n, arg in enumerate(func.args)][len(names) :]
+    if len(feeds) != len(func.args):
+        raise UserError(f"{func.name} has {len(func.args)} inputs ({', '.join(names)}), got {len(feeds)}")
+    if isinstance(feeds, Mapping):
+        if missing := [name for name in names if name not in feeds]:
+            raise UserError(f"{func.name} needs inputs that were not given: {', '.join(missing)}")
+        arrays = [feeds[name] for name in names]
+    else:
+        arrays = list(feeds)
+    for name, arg, array in zip(names, func.args, arrays, strict=True):  # first: a type may use a later one's symbol
+        checked_feed(name, arg.type, array, symbols)
+    return [checked_feed(n, arg.type, a, symbols) for n, arg, a in zip(names, func.args, arrays, strict=True)]
+
+
+def _array(content: object) -> Array:
+    if not isinstance(content, np.ndarray):
+        raise InternalError(f"expected an array, got {type(content).__name__}")
+    return content

@@ -1,0 +1,531 @@
+"""Integer expressions: symbolic dimensions, loop bounds and the indices of memory accesses.
+
+An expression is kept in one normal form, a polynomial with integer coefficients over *atoms*. An atom is a symbol (a
+string: a named dimension such as ``batch``, or ``d0``, ``d1``, … for the index operands of an op) or an opaque
+quotient, remainder, minimum or maximum of expressions. Because the form is unique, equal polynomials compare equal,
+which is what makes layout and index algebra decidable enough for a compiler.
+
+Division and remainder round towards minus infinity, as Python's do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+Range = tuple[int | None, int | None]  # inclusive bounds; None: unbounded
+
+
+@dataclass(frozen=True, slots=True)
+class Compound:
+    """An atom that is not a symbol: `kind` is one of ``//``, ``%``, ``min``, ``max``."""
+
+    kind: str
+    left: Expr
+    right: Expr
+
+    def sort_key(self) -> str:
+        return f"~{self.kind}({self.left}, {self.right})"
+
+
+Atom = str | Compound
+Monomial = tuple[Atom, ...]
+
+
+def _atom_key(atom: Atom) -> str:
+    return atom if isinstance(atom, str) else atom.sort_key()
+
+
+def _monomial_key(monomial: Monomial) -> tuple[int, tuple[str, ...]]:
+    return (-len(monomial), tuple(map(_atom_key, monomial)))
+
+
+class Expr:
+    """An integer polynomial over atoms. Immutable; build with `sym`, `const` and the Python operators."""
+
+    __slots__ = ("_hash", "terms")
+
+    terms: tuple[tuple[Monomial, int], ...]  # sorted; the constant has the empty monomial; no zero coefficients
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        self.terms = terms
+        self._hash = hash(self.value) if self.is_const else hash(terms)  # equal to an int: the int's hash
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int):
+            return self.is_const and self.value == other
+        return isinstance(other, Expr) and self._hash == other._hash and self.terms == other.terms
+
+    # -- what it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def is_const(self) -> bool:
+        return not self.terms or (len(self.terms) == 1 and not self.terms[0][0])
+
+    @property
+    def value(self) -> int:
+        """The value of a constant expression."""
+        if not self.terms:
+            return 0
+        if not self.is_const:
+            raise ValueError(f"{self} is not a constant")
+        return self.terms[0][1]
+
+    @property
+    def constant(self) -> int:
+        """The constant term."""
+        return self.terms[-1][1] if self.terms and not self.terms[-1][0] else 0
+
+    @property
+    def is_symbol(self) -> bool:
+        return len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1 and isinstance(
+            self.terms[0][0][0], str
+        )
+
+    def coefficient(self, symbol: str) -> int:
+        """The coefficient of the linear term in `symbol`."""
+        for monomial, factor in self.terms:
+            if monomial == (symbol,):
+                return factor
+        return 0
+
+    def symbols(self) -> set[str]:
+        found: set[str] = set()
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                if isinstance(atom, str):
+                    found.add(atom)
+                else:
+                    found |= atom.left.symbols() | atom.right.symbols()
+        return found
+
+    def is_linear_in(self, symbol: str) -> bool:
+        """Whether `symbol` occurs only as a term ``c * symbol`` (or not at all)."""
+        for monomial, _ in self.terms:
+            if monomial == (symbol,):
+                continue
+            for atom in monomial:
+                if atom == symbol or (isinstance(atom, Compound) and symbol in (atom.left.symbols() | atom.right.symbols())):
+                    return False
+        return True
+
+    # -- arithmetic --------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Expr | int) -> Expr:
+        other = as_expr(other)
+        if not other.terms:
+            return self
+        if not self.terms:
+            return other
+        total = dict(self.terms)
+        for monomial, factor in other.terms:
+            total[monomial] = total.get(monomial, 0) + factor
+        return _normal(total)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Expr:
+        return Expr(tuple((monomial, -factor) for monomial, factor in self.terms))
+
+    def __sub__(self, other: Expr | int) -> Expr:
+        return self + (-as_expr(other))
+
+    def __rsub__(self, other: Expr | int) -> Expr:
+        return as_expr(other) - self
+
+    def __mul__(self, other: Expr | int) -> Expr:
+        if isinstance(other, int):
+            if other == 1:
+                return self
+            return Expr(tuple((m, f * other) for m, f in self.terms)) if other else ZERO
+        total: dict[Monomial, int] = {}
+        for left, a in self.terms:
+            for right, b in other.terms:
+                monomial = tuple(sorted(left + right, key=_atom_key)) if left and right else left or right
+                total[monomial] = total.get(monomial, 0) + a * b
+        return _normal(total)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Expr | int) -> Expr:
+        return _divide(self, as_expr(other))
+
+    def __rfloordiv__(self, other: int) -> Expr:
+        return _divide(as_expr(other), self)
+
+    def __mod__(self, other: Expr | int) -> Expr:
+        return _modulo(self, as_expr(other))
+
+    def __rmod__(self, other: int) -> Expr:
+        return _modulo(as_expr(other), self)
+
+    # -- rewriting ---------------------------------------------------------------------------------------------------
+
+    def substitute(self, values: Mapping[str, Expr | int]) -> Expr:
+        """Replace symbols by expressions, at once."""
+        if not values or not (self.symbols() & values.keys()):
+            return self
+        total = ZERO
+        for monomial, factor in self.terms:
+            product = const(factor)
+            for atom in monomial:
+                product = product * _substitute_atom(atom, values)
+            total = total + product
+        return total
+
+    def evaluate(self, values: Mapping[str, int]) -> int:
+        """The value for given symbols; KeyError names a symbol that is missing."""
+        total = 0
+        for monomial, factor in self.terms:
+            for atom in monomial:
+                factor *= values[atom] if isinstance(atom, str) else _evaluate(atom, values)
+            total += factor
+        return total
+
+    # -- text --------------------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        if not self.terms:
+            return "0"
+        text = ""
+        for monomial, factor in self.terms:
+            body = " * ".join(map(_atom_text, monomial))
+            size = abs(factor)
+            piece = str(size) if not body else body if size == 1 else f"{body} * {size}"
+            text += (f" {'-' if factor < 0 else '+'} " if text else "-" if factor < 0 else "") + piece
+        return text
+
+    __repr__ = __str__
+
+
+def _atom_text(atom: Atom) -> str:
+    if isinstance(atom, str):
+        return atom if _NAME.fullmatch(atom) else _quoted(atom)
+    if atom.kind in ("min", "max"):
+        return f"{atom.kind}({atom.left}, {atom.right})"
+    return f"({_operand_text(atom.left)} {atom.kind} {_operand_text(atom.right)})"
+
+
+_NAME = re.compile(r"[A-Za-z_][\w.]*")
+_UNSAFE = re.compile(r'[^\w .:/+*-]')
+
+
+def _quoted(name: str) -> str:
+    """A symbol that is no identifier; brackets and the like are escaped, for an expression stands between brackets."""
+    return '"' + _UNSAFE.sub(lambda found: f"\\u{{{ord(found.group()):x}}}", name) + '"'
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\u\{([0-9a-f]+)\}", lambda found: chr(int(found[1], 16)), text[1:-1])
+
+
+def _operand_text(expr: Expr) -> str:
+    return str(expr) if expr.is_symbol or (expr.is_const and expr.value >= 0) else f"({expr})"
+
+
+def _normal(total: dict[Monomial, int]) -> Expr:
+    kept = [(m, f) for m, f in total.items() if f]
+    if len(kept) > 1:
+        kept.sort(key=lambda term: _monomial_key(term[0]))
+    return Expr(tuple(kept))
+
+
+def const(value: int) -> Expr:
+    return Expr((((), int(value)),)) if value else ZERO
+
+
+def sym(name: str) -> Expr:
+    return Expr((((name,), 1),))
+
+
+def as_expr(value: Expr | int | str) -> Expr:
+    """An expression from an expression, an integer or a symbol's name."""
+    if isinstance(value, Expr):
+        return value
+    return sym(value) if isinstance(value, str) else const(value)
+
+
+ZERO = Expr(())
+
+
+def _compound(kind: str, left: Expr, right: Expr) -> Expr:
+    return Expr((((Compound(kind, left, right),), 1),))
+
+
+def _divide(left: Expr, right: Expr) -> Expr:
+    if right.is_const:
+        divisor = right.value
+        if divisor == 0:
+            raise ZeroDivisionError(f"{left} // 0")
+        if divisor == 1:
+            return left
+        if left.is_const:
+            return const(left.value // divisor)
+        if divisor > 0:
+            whole, rest = split_multiples(left, divisor)
+            if whole.terms:
+                return whole + _divide(rest, right)
+    elif left == right:
+        return const(1)
+    elif all(m for m, _ in left.terms) and right.is_symbol:
+        name = right.terms[0][0][0]
+        if left.terms and all(name in m for m, _ in left.terms):
+            return _normal({_without(m, name): f for m, f in left.terms})
+    return ZERO if not left.terms else _compound("//", left, right)
+
+
+def _without(monomial: Monomial, atom: Atom) -> Monomial:
+    at = monomial.index(atom)
+    return monomial[:at] + monomial[at + 1 :]
+
+
+def _modulo(left: Expr, right: Expr) -> Expr:
+    if right.is_const:
+        divisor = right.value
+        if divisor == 0:
+            raise ZeroDivisionError(f"{left} % 0")
+        if left.is_const:
+            return const(left.value % divisor)
+        if divisor == 1:
+            return ZERO
+        if divisor > 0:
+            left = split_multiples(left, divisor)[1]
+            if left.is_const:
+                return const(left.value % divisor)
+    elif left == right or not left.terms:
+        return ZERO
+    return _compound("%", left, right)
+
+
+def split_multiples(expr: Expr, divisor: int) -> tuple[Expr, Expr]:
+    """(q, r) with ``expr = q * divisor + r`` where r holds what is not visibly divisible; r's constant is in [0, divisor)."""
+    whole: list[tuple[Monomial, int]] = []
+    rest: list[tuple[Monomial, int]] = []
+    for monomial, factor in expr.terms:
+        if factor % divisor == 0:
+            whole.append((monomial, factor // divisor))
+        elif not monomial:
+            if factor // divisor:
+                whole.append((monomial, factor // divisor))
+            rest.append((monomial, factor % divisor))
+        else:
+            rest.append((monomial, factor))
+    return Expr(tuple(whole)), Expr(tuple(rest))
+
+
+def minimum(left: Expr | int, right: Expr | int) -> Expr:
+    return _extreme("min", as_expr(left), as_expr(right), min)
+
+
+def maximum(left: Expr | int, right: Expr | int) -> Expr:
+    return _extreme("max", as_expr(left), as_expr(right), max)
+
+
+def _extreme(kind: str, left: Expr, right: Expr, choose: Callable[[int, int], int]) -> Expr:
+    if left == right:
+        return left
+    if left.is_const and right.is_const:
+        return const(choose(left.value, right.value))
+    distance = left - right
+    if distance.is_const:
+        return left if choose(distance.value, 0) == distance.value else right
+    if str(right) < str(left):
+        left, right = right, left
+    return _compound(kind, left, right)
+
+
+def ceil_div(left: Expr | int, right: int) -> Expr:
+    return (as_expr(left) + (right - 1)) // right
+
+
+_FOLD: dict[str, Callable[[Expr, Expr], Expr]] = {"//": _divide, "%": _modulo, "min": minimum, "max": maximum}
+
+
+def _substitute_atom(atom: Atom, values: Mapping[str, Expr | int]) -> Expr:
+    if isinstance(atom, str):
+        return as_expr(values[atom]) if atom in values else sym(atom)
+    return _FOLD[atom.kind](atom.left.substitute(values), atom.right.substitute(values))
+
+
+def _evaluate(atom: Compound, values: Mapping[str, int]) -> int:
+    left, right = atom.left.evaluate(values), atom.right.evaluate(values)
+    match atom.kind:
+        case "//":
+            return left // right
+        case "%":
+            return left % right
+        case "min":
+            return min(left, right)
+        case _:
+            return max(left, right)
+
+
+# -- ranges: what simplifies an index of a split loop -------------------------------------------------------------------
+
+
+def bounds(expr: Expr, ranges: Mapping[str, Range]) -> Range:
+    """Inclusive bounds of `expr` when each symbol lies in its range (interval arithmetic; None where unknown)."""
+    low: int | None = 0
+    high: int | None = 0
+    for monomial, factor in expr.terms:
+        a, b = _monomial_bounds(monomial, ranges)
+        if factor < 0:
+            a, b = b, a
+        low = None if low is None or a is None else low + a * factor
+        high = None if high is None or b is None else high + b * factor
+    return low, high
+
+
+def _monomial_bounds(monomial: Monomial, ranges: Mapping[str, Range]) -> Range:
+    low: int | None = 1
+    high: int | None = 1
+    for atom in monomial:
+        a, b = ranges.get(atom, (None, None)) if isinstance(atom, str) else _compound_bounds(atom, ranges)
+        if a is None or a < 0 or low is None or low < 0:  # products of possibly negative factors: keep it simple
+            corners = [x * y for x in (low, high) for y in (a, b) if x is not None and y is not None]
+            known = len(corners) == 4
+            low, high = (min(corners), max(corners)) if known else (None, None)
+        else:
+            low, high = low * a, None if high is None or b is None else high * b
+    return low, high
+
+
+def _compound_bounds(atom: Compound, ranges: Mapping[str, Range]) -> Range:
+    left, right = bounds(atom.left, ranges), bounds(atom.right, ranges)
+    match atom.kind:
+        case "//" if atom.right.is_const and atom.right.value > 0:
+            n = atom.right.value
+            return (None if left[0] is None else left[0] // n), (None if left[1] is None else left[1] // n)
+        case "//" if left[0] is not None and left[0] >= 0 and right[0] is not None and right[0] > 0:
+            return 0, left[1]
+        case "%" if right[0] is not None and right[0] > 0:
+            return 0, None if right[1] is None else right[1] - 1
+        case "min":
+            low = None if left[0] is None or right[0] is None else min(left[0], right[0])
+            highs = [h for h in (left[1], right[1]) if h is not None]
+            return low, min(highs) if highs else None
+        case "max":
+            lows = [x for x in (left[0], right[0]) if x is not None]
+            high = None if left[1] is None or right[1] is None else max(left[1], right[1])
+            return max(lows) if lows else None, high
+    return None, None
+
+
+def simplify(expr: Expr, ranges: Mapping[str, Range]) -> Expr:
+    """Rewrite quotients, remainders, minima and maxima that the ranges of the symbols decide."""
+    if not any(isinstance(atom, Compound) for monomial, _ in expr.terms for atom in monomial):
+        return expr
+    total = ZERO
+    for monomial, factor in expr.terms:
+        product = const(factor)
+        for atom in monomial:
+            product = product * (sym(atom) if isinstance(atom, str) else _simplify_atom(atom, ranges))
+        total = total + product
+    return total
+
+
+def _simplify_atom(atom: Compound, ranges: Mapping[str, Range]) -> Expr:
+    left, right = simplify(atom.left, ranges), simplify(atom.right, ranges)
+    if atom.kind in ("//", "%") and right.is_const and right.value > 0:
+        whole, rest = split_multiples(left, right.value)
+        low, high = bounds(rest, ranges)
+        if low is not None and high is not None and low // right.value == high // right.value:
+            quotient = low // right.value
+            return whole + quotient if atom.kind == "//" else rest - quotient * right.value
+    if atom.kind in ("min", "max"):
+        low, high = bounds(left - right, ranges)
+        if low is not None and low >= 0:
+            return left if atom.kind == "max" else right
+        if high is not None and high <= 0:
+            return right if atom.kind == "max" else left
+    return _FOLD[atom.kind](left, right)
+
+
+# -- text to expression -------------------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(r'\s*(?:(\d+)|([A-Za-z_][\w.]*)|("[^"]*")|(//|[-+*%(),]))')
+
+
+def parse_expr(text: str) -> Expr:
+    """Parse what `str(expr)` prints, and any integer expression of ``+ - * // % min max`` and parentheses.
+
+    Raises ValueError naming the position of what it does not understand.
+    """
+    tokens: list[str] = []
+    at = 0
+    text = text.strip()
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None:
+            raise ValueError(f"unexpected {text[at]!r} at column {at + 1} of {text!r}")
+        tokens.append(found.group().strip())
+        at = found.end()
+    tokens.append("")
+    expr, end = _parse_sum(tokens, 0)
+    if tokens[end]:
+        raise ValueError(f"unexpected {tokens[end]!r} in {text!r}")
+    return expr
+
+
+def _parse_sum(tokens: list[str], at: int) -> tuple[Expr, int]:
+    value, at = _parse_product(tokens, at)
+    while tokens[at] in ("+", "-"):
+        right, end = _parse_product(tokens, at + 1)
+        value, at = (value + right if tokens[at] == "+" else value - right), end
+    return value, at
+
+
+def _parse_product(tokens: list[str], at: int) -> tuple[Expr, int]:
+    value, at = _parse_unary(tokens, at)
+    while tokens[at] in ("*", "//", "%"):
+        kind = tokens[at]
+        right, at = _parse_unary(tokens, at + 1)
+        value = value * right if kind == "*" else _FOLD[kind](value, right)
+    return value, at
+
+
+def _parse_unary(tokens: list[str], at: int) -> tuple[Expr, int]:
+    token = tokens[at]
+    if token == "-":
+        value, at = _parse_unary(tokens, at + 1)
+        return -value, at
+    if token == "(":
+        value, at = _parse_sum(tokens, at + 1)
+        return value, _expect(tokens, at, ")")
+    if token in ("min", "max") and tokens[at + 1] == "(":
+        left, at = _parse_sum(tokens, at + 2)
+        right, at = _parse_sum(tokens, _expect(tokens, at, ","))
+        return _FOLD[token](left, right), _expect(tokens, at, ")")
+    if token.isdigit():
+        return const(int(token)), at + 1
+    if token and (token[0].isalpha() or token[0] == "_"):
+        return sym(token), at + 1
+    if token.startswith('"'):
+        return sym(_unquoted(token)), at + 1
+    raise ValueError(f"unexpected {token or 'end'!r} in an integer expression")
+
+
+def _expect(tokens: list[str], at: int, wanted: str) -> int:
+    if tokens[at] != wanted:
+        raise ValueError(f"expected {wanted!r}, got {tokens[at] or 'end'!r} in an integer expression")
+    return at + 1
+
+
+Dim = int | Expr
+
+
+def as_dim(value: Expr | int | str) -> Dim:
+    """A dimension: an int where the expression is constant."""
+    expr = as_expr(value)
+    return expr.value if expr.is_const else expr
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    total: Expr = const(1)
+    for dim in dims:
+        total = total * as_expr(dim)
+    return as_dim(total)

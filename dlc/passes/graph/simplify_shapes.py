@@ -1,0 +1,37 @@
+"""Rewrite movements of elements to fewer and cheaper ones.
+
+    reshape of reshape, transpose of transpose, slice of slice, …   ->  one
+    reshape to the same shape, transpose by 0 1 2, slice of all, …  ->  x
+    a transpose that moves only axes of size 1                      ->  reshape
+    an elementwise op, or a matmul, of a broadcast                  ->  of what is broadcast: they broadcast themselves
+    slice of concat                                                 ->  slice of the part it lies in
+    gather by a constant number or by consecutive ones              ->  slice
+    f(reshape(x)), f(transpose(x)) for elementwise f                ->  reshape(f(x)), transpose(f(x))
+    dims ops under gather, slice, concat, arithmetic                ->  one dims op, or a constant
+
+Movements sink below elementwise ops so that they meet and cancel, and so that an elementwise op stands next to the op
+that computes its operand and can be fused into it. Nothing is hoisted, so this comes to an end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlc.ir.core import Module
+from dlc.ir.levels import Level
+from dlc.ir.rewrite import apply_patterns
+from dlc.passes.base import Pass, PassContext
+from dlc.passes.graph.dims_patterns import DIMS_PATTERNS
+from dlc.passes.graph.movement_patterns import MOVEMENT_PATTERNS
+from dlc.passes.graph.sink_patterns import SINK_PATTERNS
+
+
+@dataclass(frozen=True)
+class SimplifyShapes(Pass):
+    name: ClassVar[str] = "simplify-shapes"
+    needs: ClassVar[Level] = Level.GRAPH
+    leaves: ClassVar[Level] = Level.GRAPH
+
+    def run(self, module: Module, cx: PassContext) -> bool:
+        return apply_patterns(module, [*DIMS_PATTERNS, *MOVEMENT_PATTERNS, *SINK_PATTERNS], cx)

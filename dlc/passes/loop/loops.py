@@ -1,0 +1,112 @@
+"""Finding loops, making them, and putting their pieces in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dlc.errors import InternalError
+from dlc.ir.access import Substitution
+from dlc.ir.core import Block, Func, Location, Op, Region, Value
+from dlc.ir.dialects import loop
+from dlc.ir.expr import Expr, Range
+from dlc.ir.types import INDEX
+
+
+def named_loops(root: Func | Op, name: str) -> list[loop.For]:
+    """All loops called `name`, in program order. (A transform may have made several from one.)"""
+    return [op for op in root.walk() if isinstance(op, loop.For) and op.name_hint == name]
+
+
+def all_loops(root: Func | Op) -> list[loop.For]:
+    return [op for op in root.walk() if isinstance(op, loop.For)]
+
+
+def variable_ranges(op: Op) -> dict[Value, Range]:
+    """The ranges of the variables of the loops around and in `op`."""
+    ranges: dict[Value, Range] = {}
+    around: Op | None = op
+    while around is not None:
+        if isinstance(around, loop.For):
+            _note(around, ranges)
+        around = around.parent_op()
+    for inner in op.walk():
+        if isinstance(inner, loop.For):
+            _note(inner, ranges)
+    return ranges
+
+
+def _note(op: loop.For, ranges: dict[Value, Range]) -> None:
+    if op.lower.is_const and op.block.args:
+        low = op.lower.value
+        # a symbolic bound min(c, …) still has the bound c
+        ranges[op.variable] = (low, _upper_limit(op.upper))
+
+
+def _upper_limit(upper: Expr) -> int | None:
+    if upper.is_const:
+        return upper.value - 1
+    for monomial, factor in upper.terms:
+        if len(upper.terms) == 1 and factor == 1 and len(monomial) == 1:
+            atom = monomial[0]
+            if not isinstance(atom, str) and atom.kind == "min":
+                limits = [side.value - 1 for side in (atom.left, atom.right) if side.is_const]
+                return min(limits) if limits else None
+    return None
+
+
+def substitution(op: Op) -> Substitution:
+    """An empty substitution that knows the ranges of all loop variables in sight of `op`."""
+    return Substitution(ranges=variable_ranges(op))
+
+
+def make_loop(
+    lower: Expr,
+    upper: Expr,
+    body: Block,
+    indices: Iterable[Value] = (),
+    inits: Iterable[Value] = (),
+    *,
+    kind: str = "serial",
+    name: str = "",
+    step: int = 1,
+    loc: Location,
+) -> loop.For:
+    carried = list(inits)
+    made = loop.For(
+        *indices, *carried, lower=lower, upper=upper, step=step, carried=len(carried), kind=kind, name_hint=name,
+        regions=[Region([body])], loc=loc,
+    )  # fmt: skip
+    for number, value in enumerate(made.results):
+        value.hint = body.args[number + 1].hint
+    return made
+
+
+def body_block(name: str, carried: Iterable[Value] = ()) -> Block:
+    """A loop body's block: the variable (called as the loop) and arguments like `carried`."""
+    values = list(carried)
+    return Block([INDEX, *(v.type for v in values)], [name.replace(".", "_") or "i", *(v.hint for v in values)])
+
+
+def replace_loop(old: loop.For, new: list[Op], results: list[Value]) -> None:
+    """Put `new` in the place of `old`, whose results become `results`."""
+    block = old.parent
+    if block is None:
+        raise InternalError("a loop without a block cannot be replaced", op=old)
+    at = block.index_of(old)
+    for offset, op in enumerate(new):
+        block.insert(at + offset, op)
+    for value, other in zip(old.results, results, strict=True):
+        value.replace_all_uses_with(other)
+    old.erase()
+
+
+def only_inner_loop(op: loop.For) -> loop.For | None:
+    """The loop that makes up the whole body of `op` (with values carried straight through), if there is one."""
+    ops = op.block.ops
+    if len(ops) != 2 or not isinstance(ops[0], loop.For):
+        return None
+    inner = ops[0]
+    if op.carried:
+        straight = inner.inits == op.block.args[1:] and op.block.terminator.operands == inner.results
+        return inner if straight and inner.carried == op.carried else None
+    return inner if not inner.carried else None

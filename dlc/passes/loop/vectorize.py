@@ -1,0 +1,346 @@
+"""vectorize: the iterations of a short loop in the lanes of vectors.
+
+    for i in [0, 16):                    c = 0.0 (x16)
+      a = for k carrying (a = 0.0):      a = for k carrying (a = c):
+        yield a + x[k] * w[k, i]    →      yield a + broadcast(x[k]) * w[k, 0..15]
+      y[i] = a                           y[0..15] = a
+
+What depends on the loop's variable becomes a vector, the rest stays scalar and is broadcast where the two meet. A loop
+that runs less often than there are lanes (its bound a ``min``) limits its memory accesses with ``valid``.
+"""
+
+from __future__ import annotations
+
+from dlc.ir.access import (
+    Composer,
+    Formula,
+    Substitution,
+    clone_with,
+    expressions,
+    index_operands,
+    index_span,
+    is_indexed,
+    mapped_operands,
+)
+from dlc.ir.core import Block, Op, Region, Value
+from dlc.ir.dialects import arith, buf, loop, vec
+from dlc.ir.expr import Expr, bounds, const, sym
+from dlc.ir.types import INDEX, BufferType, ScalarType, VectorType
+from dlc.passes.loop.loops import make_loop, replace_loop, substitution
+
+
+class NotVectorizable(Exception):
+    """The loop holds something that has no vector form; the message says what."""
+
+
+def vectorize(op: loop.For, lanes: int, fill: bool = False) -> None:
+    """Replace `op`, which runs from 0 at most `lanes` times and carries nothing, by its body on vectors.
+
+    `fill`: stores may write the lanes past the loop's end if they lie in the buffer's innermost axis (a block that is to
+    be filled up). Raises NotVectorizable and leaves the IR as it was if the body cannot be expressed on vectors.
+    """
+    if op.carried or not op.lower.is_const or op.lower.value or op.step != 1:
+        raise NotVectorizable(f"loop {op.name_hint!r} must run from 0 by 1 and carry nothing")
+    full = op.upper.is_const and op.upper.value == lanes
+    worker = _Vectorizer(op, lanes, None if full else op.upper, fill)
+    into = Block()
+    worker.block(op.block.ops[:-1], into)
+    replace_loop(op, list(into.ops), [])
+
+
+class _Vectorizer:
+    """One run of `vectorize`: which values vary by lane, and what replaces them."""
+
+    def __init__(self, op: loop.For, lanes: int, valid: Expr | None, fill: bool) -> None:
+        self.loop = op
+        self.fill = fill
+        self.lanes = lanes
+        self.valid = valid  # over op.indices
+        self.varying = _varying_values(op)
+        self.mapping: Substitution = substitution(op)
+        # uniform parts see the first iteration
+        self.mapping.formulas[op.variable] = Formula(const(0))
+        self.mapping.ranges[op.variable] = (0, lanes - 1)
+        self.vectors: dict[Value, Value] = {}
+        self.lane_numbers: Value | None = None
+        self.spread: dict[tuple[Value, int], Value] = {}
+
+    # -- operands ----------------------------------------------------------------------------------------------------
+
+    def vector(self, value: Value, into: Block) -> Value:
+        """The vector that stands for `value`: its own, or its scalar in every lane."""
+        if value in self.vectors:
+            return self.vectors[value]
+        scalar = self.mapping.value(value)
+        key = (scalar, id(into))
+        if key not in self.spread:
+            made: Op
+            if isinstance(scalar.owner, arith.Constant):
+                made = arith.Constant(value=scalar.owner.value, type=VectorType(self.lanes, _scalar(scalar)), loc=scalar.owner.loc)
+            else:
+                made = vec.Broadcast(scalar, lanes=self.lanes, loc=self.loop.loc)
+            self.spread[key] = into.append(made).result
+        return self.spread[key]
+
+    def coefficient(self, expr: Expr, indices: list[Value]) -> int | None:
+        """How `expr` moves from lane to lane: a constant, or None if that is not constant."""
+        for n, value in enumerate(indices):
+            name = f"d{n}"
+            if value is self.loop.variable:
+                if not expr.is_linear_in(name):
+                    return None
+                others = expr - sym(name) * expr.coefficient(name)
+                if name in others.symbols():
+                    return None
+                return expr.coefficient(name)
+            if value in self.varying and name in expr.symbols():
+                return None
+        return 0
+
+    # -- ops ---------------------------------------------------------------------------------------------------------
+
+    def block(self, ops: list[Op], into: Block) -> None:
+        for op in ops:
+            self.op(op, into)
+
+    def op(self, op: Op, into: Block) -> None:
+        if isinstance(op, loop.For):
+            self.inner_loop(op, into)
+        elif isinstance(op, loop.If):
+            self.branch(op, into)
+        elif isinstance(op, buf.Load):
+            self.load(op, into)
+        elif isinstance(op, buf.Store):
+            self.store(op, into)
+        elif isinstance(op, arith.Index):
+            self.index(op, into)
+        elif not any(v in self.varying for v in op.results):
+            if op.regions or (not op.results):
+                raise NotVectorizable(f"{op.name} has no vector form")
+            into.append(clone_with(op, self.mapping))
+        else:
+            self.lane_by_lane(op, into)
+
+    def lane_by_lane(self, op: Op, into: Block) -> None:
+        if not op.name.startswith("arith."):
+            raise NotVectorizable(f"{op.name} has no vector form")
+        uniform_condition = isinstance(op, arith.Select) and op.condition not in self.varying
+        values = [
+            self.mapping.value(v) if uniform_condition and n == 0 else self.vector(v, into) for n, v in enumerate(op.operands)
+        ]
+        types = [VectorType(self.lanes, _scalar(v)) for v in op.results]
+        made = into.append(type(op).unchecked(values, op.attrs, types, loc=op.loc))
+        for old, new in zip(op.results, made.results, strict=True):
+            new.hint = old.hint
+            self.vectors[old] = new
+
+    def accesses(self, op: Op) -> tuple[list[int], bool]:
+        """The step per axis, and whether it is constant on all axes."""
+        steps = []
+        simplified = self.simplified_at(op)
+        for expr in simplified:
+            step = self.coefficient(expr, index_operands(op))
+            if step is None:
+                return [], False
+            steps.append(step)
+        return steps, True
+
+    def simplified_at(self, op: Op) -> tuple[Expr, ...]:
+        indices = index_operands(op)
+        keep = Substitution(ranges=self.mapping.ranges)
+        composer = Composer(keep)
+        composer.operands = list(indices)
+        return tuple(composer.simplified(e) for e in op.attrs["at"])  # type: ignore[attr-defined,union-attr]
+
+    def load(self, op: buf.Load, into: Block) -> None:
+        steps, linear = self.accesses(op)
+        if linear and not any(steps):
+            copy = into.append(clone_with(_with_at(op, self.simplified_at(op)), self.mapping))
+            self.mapping.values[op.result] = copy.result
+            return
+        if not linear:
+            self.gather(op, into)
+            return
+        operands, attrs = self.mapped(op)
+        step = () if steps == [0] * (len(steps) - 1) + [1] else tuple(steps)
+        attrs |= {"lanes": self.lanes, "step": step}
+        operands, attrs = self.limited(operands, attrs, op.buffer, 1)
+        made = vec.Load.unchecked(operands, _trimmed(attrs, vec.Load), [VectorType(self.lanes, _scalar(op.result))], loc=op.loc)
+        made.result.hint = op.result.hint
+        self.vectors[op.result] = into.append(made).result
+
+    def mapped(self, op: Op) -> tuple[list[Value], dict[str, object]]:
+        plain = _with_at(op, self.simplified_at(op))
+        operands, attrs = mapped_operands(plain, self.mapping)
+        plain.drop_operands()
+        return operands, dict(attrs)
+
+    def limited(
+        self, operands: list[Value], attrs: dict[str, object], buffer: Value, start: int
+    ) -> tuple[list[Value], dict[str, object]]:
+        """Add `valid` unless no harm can come from the lanes past the loop's end."""
+        reads = start == 1
+        if self.valid is None or ((reads or self.fill) and self._inside(operands[start:], attrs, buffer)):
+            return operands, attrs
+        composer = Composer(self.mapping)
+        composer.operands = list(operands[start:])
+        composer._numbers = {v: n for n, v in enumerate(composer.operands)}
+        valid = composer.expr(self.valid, self.loop.indices)
+        return [*operands[:start], *composer.operands], attrs | {"valid": valid}
+
+    def _inside(self, indices: list[Value], attrs: dict[str, object], buffer: Value) -> bool:
+        """Whether all lanes lie inside the buffer's innermost axis."""
+        kind = buffer.type
+        last = attrs["at"][-1]  # type: ignore[index]
+        if not isinstance(kind, BufferType) or attrs.get("step"):
+            return False
+        width = kind.shape[-1]
+        ranges = {f"d{n}": self.mapping.ranges.get(v, (None, None)) for n, v in enumerate(indices)}
+        high = bounds(last, ranges)[1]
+        if not isinstance(width, int) or high is None:
+            return False
+        return high + self.lanes <= width
+
+    def gather(self, op: buf.Load, into: Block) -> None:
+        operands, attrs = [self.mapping.value(op.buffer)], dict(op.attrs)
+        for value in index_operands(op):
+            operands.append(self.lane_index(value, into))
+        attrs["lanes"] = self.lanes
+        if self.valid is not None:
+            start = len(operands)
+            shift = {f"d{n}": sym(f"d{n + start - 1}") for n in range(len(self.loop.indices))}
+            attrs["valid"] = self.valid.substitute(shift)
+            operands += [self.mapping.value(v) for v in self.loop.indices]
+        made = vec.Gather.unchecked(operands, attrs, [VectorType(self.lanes, _scalar(op.result))], loc=op.loc)
+        self.vectors[op.result] = into.append(made).result
+
+    def lane_index(self, value: Value, into: Block) -> Value:
+        """An index operand as a vector where it varies."""
+        if value is self.loop.variable:
+            if self.lane_numbers is None or id(into) != self._lane_block:
+                made = vec.Lanes(expr=const(0), lanes=self.lanes, loc=self.loop.loc)
+                self.lane_numbers = into.append(made).result
+                self._lane_block = id(into)
+            return self.lane_numbers
+        return self.vectors.get(value, self.mapping.value(value))
+
+    _lane_block = 0
+
+    def store(self, op: buf.Store, into: Block) -> None:
+        steps, linear = self.accesses(op)
+        if not linear or not any(steps):
+            raise NotVectorizable("lanes store to places that do not follow one another evenly")
+        operands, attrs = self.mapped(op)
+        operands[0] = self.vector(op.value, into)
+        step = () if steps == [0] * (len(steps) - 1) + [1] else tuple(steps)
+        attrs["step"] = step
+        operands, attrs = self.limited(operands, attrs, op.buffer, 2)
+        into.append(vec.Store.unchecked(operands, _trimmed(attrs, vec.Store), loc=op.loc))
+
+    def index(self, op: arith.Index, into: Block) -> None:
+        step = self.coefficient(op.expr, op.indices)
+        if step == 0:
+            into.append(clone_with(op, self.mapping))
+            return
+        if step is None:
+            operands = [self.lane_index(v, into) for v in op.indices]
+            made = vec.Lanes(*operands, expr=op.expr, lanes=self.lanes, loc=op.loc)
+        else:
+            operands, attrs = mapped_operands(op, self.mapping)
+            made = vec.Lanes(*operands, expr=attrs["expr"], lanes=self.lanes, step=step, loc=op.loc)
+        self.vectors[op.result] = into.append(made).result
+
+    def inner_loop(self, op: loop.For, into: Block) -> None:
+        if any(v is self.loop.variable or v in self.varying for v in op.indices):
+            raise NotVectorizable(f"the bounds of loop {op.name_hint!r} differ by lane")
+        operands, attrs = mapped_operands(op, self.mapping)
+        indices = operands[: len(operands) - op.carried]
+        wide = [arg in self.varying for arg in op.block.args[1:]]
+        inits = [self.vector(v, into) if w else self.mapping.value(v) for v, w in zip(op.inits, wide, strict=True)]
+        body = Block([INDEX, *(v.type for v in inits)], [a.hint for a in op.block.args])
+        self.mapping.values[op.variable] = body.args[0]
+        if op.variable in self.mapping.ranges:
+            self.mapping.ranges[body.args[0]] = self.mapping.ranges[op.variable]
+        self._bind(op.block.args[1:], body.args[1:], wide)
+        self.block(op.block.ops[:-1], body)
+        yields = op.block.terminator.operands
+        ends = [self.vector(v, body) if w else self.mapping.value(v) for v, w in zip(yields, wide, strict=True)]
+        body.append(loop.Yield(*ends, loc=op.loc))
+        lower, upper = attrs["lower"], attrs["upper"]
+        made = make_loop(lower, upper, body, indices, inits, kind=op.kind, name=op.name_hint, step=op.step, loc=op.loc)  # type: ignore[arg-type]
+        into.append(made)
+        self._bind(op.results, made.results, wide)
+
+    def _bind(self, old: list[Value], new: list[Value], wide: list[bool]) -> None:
+        for a, b, w in zip(old, new, wide, strict=True):
+            if w:
+                self.vectors[a] = b
+            else:
+                self.mapping.values[a] = b
+
+    def branch(self, op: loop.If, into: Block) -> None:
+        if op.condition in self.varying:
+            raise NotVectorizable("a branch is taken in some lanes only")
+        wide = [v in self.varying for v in op.results]
+        regions = []
+        for region in op.regions:
+            block = Block()
+            self.block(region.block.ops[:-1], block)
+            yields = region.block.terminator.operands
+            ends = [self.vector(v, block) if w else self.mapping.value(v) for v, w in zip(yields, wide, strict=True)]
+            block.append(loop.Yield(*ends, loc=op.loc))
+            regions.append(Region([block]))
+        made = into.append(loop.If(self.mapping.value(op.condition), regions=regions, loc=op.loc))
+        self._bind(op.results, made.results, wide)
+
+
+def _scalar(value: Value) -> ScalarType:
+    if not isinstance(value.type, ScalarType):
+        raise NotVectorizable(f"a {value.type} cannot be put in lanes")
+    return value.type
+
+
+def _with_at(op: Op, at: tuple[Expr, ...]) -> Op:
+    return type(op).unchecked(op.operands, {**op.attrs, "at": at}, [v.type for v in op.results], loc=op.loc)
+
+
+def _trimmed(attrs: dict[str, object], kind: type[Op]) -> dict[str, object]:
+    return {k: v for k, v in attrs.items() if k in kind.spec.attrs and v != kind.spec.attrs[k].default}
+
+
+def _varying_values(op: loop.For) -> set[Value]:
+    """Values inside `op` that differ between its iterations: a fixed point over the values carried by inner loops."""
+    varying: set[Value] = {op.variable}
+    while True:
+        before = len(varying)
+        _mark(op.block, varying)
+        if len(varying) == before:
+            return varying
+
+
+def _mark(block: Block, varying: set[Value]) -> None:
+    for op in block.ops:
+        if isinstance(op, loop.For):
+            yields = op.block.terminator.operands
+            for init, arg, end, result in zip(op.inits, op.block.args[1:], yields, op.results, strict=True):
+                if init in varying or end in varying:
+                    varying |= {arg, result}
+            _mark(op.block, varying)
+        elif op.regions:
+            for region in op.regions:
+                _mark(region.block, varying)
+                ends = region.block.terminator.operands
+                varying.update(r for r, v in zip(op.results, ends, strict=False) if v in varying)
+            if op.operands and op.operands[0] in varying:
+                varying.update(op.results)
+        elif _depends(op, varying):
+            varying.update(op.results)
+
+
+def _depends(op: Op, varying: set[Value]) -> bool:
+    if not is_indexed(op):
+        return any(v in varying for v in op.operands)
+    start, stop = index_span(op)
+    used = {s for value in expressions(op).values() for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, Expr) for s in item.symbols()}
+    return any(v in varying and f"d{n}" in used for n, v in enumerate(op.operands[start:stop]))
+

@@ -1,0 +1,474 @@
+"""Kernel language to plain loop nests: an evaluator that emits what it cannot compute.
+
+What is known at compile time (shapes, attributes, lists, conditions on them) disappears; loops, loads and arithmetic
+become ops of the loop level. The result is the plain nest that the schedule then rewrites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dlc.errors import UserError
+from dlc.ir.core import Block, Location, Region, Value
+from dlc.ir.dialects import arith, buf, loop
+from dlc.ir.expr import Expr, Range, as_expr, const, simplify
+from dlc.ir.types import INDEX, BufferType, ScalarType, TensorType
+from dlc.kernel_language import syntax as s
+from dlc.kernel_language.library import Library
+from dlc.passes.lower import builtins
+from dlc.passes.lower.scalars import Emitter, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor that a kernel reads or writes; how is up to the `Binding`."""
+
+    name: str
+    type: TensorType
+    key: object
+
+
+@dataclass(slots=True)
+class Variable:
+    """A mutable number: one element of scratch memory."""
+
+    buffer: Value
+    type: ScalarType
+
+
+@dataclass(slots=True)
+class Frame:
+    """Names in scope while one definition is elaborated."""
+
+    names: dict[str, object]
+    file: str = ""
+    parent: Frame | None = None
+
+    def find(self, name: str) -> object:
+        frame: Frame | None = self
+        while frame is not None:
+            if name in frame.names:
+                return frame.names[name]
+            frame = frame.parent
+        raise UserError(f"{name!r} is not defined")
+
+
+class GiveValue(Exception):
+    """Carries the value of a function's `give` out of its body."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+@dataclass
+class Binding:
+    """What reading and writing a tensor means: set by the lowering of a group."""
+
+    read: Callable[[Tensor, list[Expr]], Scalar]
+    write: Callable[[Tensor, list[Expr], object], None]
+    computing: Callable[[TensorType], ScalarType] = field(default=lambda kind: kind.scalar)
+
+
+class Elaborator:
+    """Elaborates definitions of one kernel into one function body."""
+
+    def __init__(self, library: Library, binding: Binding, loc: Location) -> None:
+        self.library = library
+        self.binding = binding
+        self.emit = Emitter(loc)
+        self.ranges: dict[str, Range] = {}  # of loop variables' symbols
+        self.memos: list[dict[object, Scalar]] = [{}]
+        self.depth = 0
+
+    # -- blocks ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def inside(self, block: Block) -> Iterator[None]:
+        """Emit into `block` for a while."""
+        outer = self.emit.block
+        self.emit.block = block
+        self.memos.append({})
+        try:
+            yield
+        finally:
+            self.emit.block = outer
+            self.memos.pop()
+
+    def remembered(self, key: object) -> Scalar | None:
+        """A value computed before in this block or one around it."""
+        for memo in reversed(self.memos):
+            if key in memo:
+                return memo[key]
+        return None
+
+    def remember(self, key: object, value: Scalar) -> Scalar:
+        self.memos[-1][key] = value
+        return value
+
+    def open_loop(self, name: str, lower: Expr, upper: Expr) -> tuple[Block, Expr]:
+        """A body for a loop called `name` and the expression of its variable."""
+        block = Block([INDEX], [name.replace(".", "_")])
+        variable = self.emit.fresh_variable(block.args[0])
+        low = lower.value if lower.is_const else None
+        self.ranges[next(iter(variable.symbols()))] = (low, upper.value - 1 if upper.is_const else None)
+        return block, variable
+
+    def close_loop(self, name: str, lower: Expr, upper: Expr, block: Block, inits: list[Value], ends: list[Value]) -> loop.For:
+        block.append(loop.Yield(*ends, loc=self.emit.loc))
+        indices, (low, high) = self.emit.localized((lower, upper))
+        made = loop.For(
+            *indices, *inits, lower=low, upper=high, carried=len(inits), name_hint=name, regions=[Region([block])]
+        )
+        return self.emit.add(made)
+
+    def loop_ranges(self, ranges: tuple[s.Range, ...], frame: Frame) -> list[tuple[str, str, Expr, Expr]]:
+        """(name in scope, name of the loop, lower, upper) for each loop that the ranges stand for."""
+        loops = []
+        for item in ranges:
+            upper = self.expression(item.upper, frame)
+            if item.splat:
+                if not isinstance(upper, list):
+                    raise UserError(f"*{item.name} needs a list of extents")
+                for n, extent in enumerate(upper):
+                    suffix = "last" if n == len(upper) - 1 else str(n)
+                    loops.append((f"*{item.name}", f"{item.name}.{suffix}", const(0), as_expr(extent)))
+                if not upper:
+                    loops.append((f"*{item.name}", "", const(0), const(0)))
+                continue
+            lower = const(0) if item.lower is None else as_expr(self.index(item.lower, frame))
+            loops.append((item.name, item.name, lower, as_expr(upper)))  # type: ignore[arg-type]
+        return loops
+
+    def nested(self, loops: list[tuple[str, str, Expr, Expr]], frame: Frame, body: Callable[[Frame], None]) -> None:
+        """Run `body` inside the given loops."""
+        if not loops:
+            body(frame)
+            return
+        (scope_name, loop_name, lower, upper), rest = loops[0], loops[1:]
+        if not loop_name:  # a splat over no axes
+            self.nested(rest, self.bound(frame, scope_name, None), body)
+            return
+        block, variable = self.open_loop(loop_name, lower, upper)
+        with self.inside(block):
+            self.nested(rest, self.bound(frame, scope_name, variable), body)
+        self.close_loop(loop_name, lower, upper, block, [], [])
+
+    @staticmethod
+    def bound(frame: Frame, name: str, variable: Expr | None) -> Frame:
+        if not name.startswith("*"):
+            return Frame({name: variable}, frame.file, frame)
+        plain = name[1:]
+        before = frame.names.get(plain) if frame.names.get("*" + plain) else []
+        members = [*(before if isinstance(before, list) else []), *([variable] if variable is not None else [])]
+        return Frame({plain: members, "*" + plain: True}, frame.file, frame)
+
+    # -- statements --------------------------------------------------------------------------------------------------
+
+    def kernel(self, kernel: s.Kernel, names: dict[str, object]) -> None:
+        self.statements(kernel.body, Frame(names, kernel.file))
+
+    def statements(self, body: tuple[s.Node, ...], frame: Frame) -> None:
+        for statement in body:
+            self.statement(statement, frame)
+
+    def statement(self, node: s.Node, frame: Frame) -> None:
+        match node:
+            case s.Let(name=name, value=value):
+                frame.names[name] = self.expression(value, frame)
+            case s.Assign(name=name, value=value):
+                self.assign(name, value, frame)
+            case s.Store():
+                self.store(node, frame)
+            case s.For():
+                loops = self.loop_ranges(node.ranges, frame)
+                self.nested(loops, Frame({}, frame.file, frame), lambda inner: self.statements(node.body, Frame({}, frame.file, inner)))
+            case s.If():
+                self.branch(node, frame)
+            case s.While():
+                self.while_loop(node, frame)
+            case s.Give(value=value):
+                raise GiveValue(self.expression(value, frame))
+            case _:
+                raise UserError(f"{frame.file}:{node.line}: not a statement")
+
+    def store(self, node: s.Store, frame: Frame) -> None:
+        target = frame.find(node.name)
+        if not isinstance(target, Tensor):
+            raise UserError(f"{frame.file}:{node.line}: {node.name!r} is not a result of the kernel")
+        index = [self.simplified(as_expr(i)) for i in self.arguments(node.arguments, frame)]  # type: ignore[arg-type]
+        self.check_rank(target, index, node, frame)
+        value = self.expression(node.value, frame)
+        self.binding.write(target, index, value)
+
+    def check_rank(self, tensor: Tensor, index: list[Expr], node: s.Node, frame: Frame) -> None:
+        if len(index) != tensor.type.rank:
+            raise UserError(
+                f"{frame.file}:{node.line}: {tensor.name!r} has {tensor.type.rank} axes, got {len(index)} indices"
+            )
+
+    def assign(self, name: str, value: s.Node, frame: Frame) -> None:
+        variable = frame.find(name)
+        if not isinstance(variable, Variable):
+            raise UserError(f"{name!r} is not a variable: make it one with let {name} = var(…)")
+        self.emit.add(buf.Store(self.emit.scalar(self.expression(value, frame), variable.type).value, variable.buffer, at=(const(0),)))
+
+    def branch(self, node: s.If, frame: Frame) -> None:
+        condition = self.expression(node.condition, frame)
+        if isinstance(condition, bool):
+            self.statements(node.then if condition else node.otherwise, frame)
+            return
+        regions = []
+        for body in (node.then, node.otherwise):
+            block = Block()
+            with self.inside(block):
+                self.statements(body, Frame({}, frame.file, frame))
+                self.emit.add(loop.Yield())
+            regions.append(Region([block]))
+        self.emit.add(loop.If(self.emit.scalar(condition).value, regions=regions))
+
+    def while_loop(self, node: s.While, frame: Frame) -> None:
+        before, after = Block(), Block()
+        with self.inside(before):
+            condition = self.emit.scalar(self.expression(node.condition, frame))
+            self.emit.add(loop.Condition(condition.value))
+        with self.inside(after):
+            self.statements(node.body, Frame({}, frame.file, frame))
+            self.emit.add(loop.Yield())
+        self.emit.add(loop.While(regions=[Region([before]), Region([after])]))
+
+    # -- expressions -------------------------------------------------------------------------------------------------
+
+    def simplified(self, expr: Expr) -> Expr:
+        return simplify(expr, self.ranges)
+
+    def index(self, node: s.Node, frame: Frame) -> Expr | int:
+        value = self.expression(node, frame)
+        if isinstance(value, Scalar):
+            return self.emit.fresh_variable(self.emit.cast(value, INDEX).value)
+        if not isinstance(value, int | Expr):
+            raise UserError(f"{frame.file}:{node.line}: an index is needed, got {value!r}")
+        return value
+
+    def arguments(self, nodes: tuple[s.Node, ...], frame: Frame) -> list[object]:
+        values: list[object] = []
+        for node in nodes:
+            if isinstance(node, s.Splat):
+                members = self.expression(node.body, frame)
+                if not isinstance(members, list):
+                    raise UserError(f"{frame.file}:{node.line}: * needs a list, got {members!r}")
+                values += members
+            elif not isinstance(node, s.Named):
+                values.append(self.expression(node, frame))
+        return values
+
+    def expression(self, node: s.Node, frame: Frame) -> object:
+        try:
+            return self._expression(node, frame)
+        except UserError as problem:
+            if str(problem).startswith(("kernel ", frame.file + ":")) or not frame.file:
+                raise
+            raise UserError(f"{frame.file}:{node.line}: {problem}") from None
+
+    def _expression(self, node: s.Node, frame: Frame) -> object:
+        match node:
+            case s.Number(value=value) | s.Text(value=value):
+                return value
+            case s.Name(name=name):
+                return self.name(name, frame)
+            case s.Unary(kind="-", operand=operand):
+                return self.negative(self.expression(operand, frame))
+            case s.Unary(operand=operand):
+                value = self.expression(operand, frame)
+                return self.emit.binary("==", value, False) if isinstance(value, Scalar) else not value
+            case s.Binary(kind=kind, left=left, right=right):
+                return self.binary(kind, left, right, frame)
+            case s.Conditional():
+                return self.conditional(node, frame)
+            case s.Call(name=name):
+                return self.call(node, frame)
+            case s.Index():
+                return self.element(node, frame)
+            case s.Cut(base=base, lower=lower, upper=upper):
+                items = self.expression(base, frame)
+                low = None if lower is None else self.expression(lower, frame)
+                high = None if upper is None else self.expression(upper, frame)
+                return items[low:high]  # type: ignore[index,misc]
+            case s.ListOf(items=items):
+                return self.arguments(items, frame)
+            case s.Comprehension():
+                return self.comprehension(node, frame)
+            case s.Reduction():
+                return self.reduction(node, frame)
+        raise UserError("not an expression")
+
+    def name(self, name: str, frame: Frame) -> object:
+        if name in ("true", "false"):
+            return name == "true"
+        if name == "none":
+            return None
+        if name == "inf":
+            return float("inf")
+        value = frame.find(name)
+        if isinstance(value, Variable):
+            return Scalar(self.emit.add(buf.Load(value.buffer, at=(const(0),))).result)
+        return value
+
+    def negative(self, value: object) -> object:
+        if isinstance(value, Scalar):
+            return self.emit.unary(arith.Neg, value)
+        if isinstance(value, list):
+            return [self.negative(v) for v in value]
+        return -value  # type: ignore[operator]
+
+    def binary(self, kind: str, left: s.Node, right: s.Node, frame: Frame) -> object:
+        a = self.expression(left, frame)
+        if kind in ("and", "or") and isinstance(a, bool):  # the rest may only make sense if this holds
+            return self.expression(right, frame) if a == (kind == "and") else a
+        return self.emit.binary(kind, a, self.expression(right, frame))
+
+    def conditional(self, node: s.Conditional, frame: Frame) -> object:
+        condition = self.expression(node.condition, frame)
+        if not isinstance(condition, Scalar):
+            return self.expression(node.then if condition else node.otherwise, frame)
+        return self.emit.select(condition, self.expression(node.then, frame), self.expression(node.otherwise, frame))
+
+    def comprehension(self, node: s.Comprehension, frame: Frame) -> object:
+        source = self.expression(node.source, frame)
+        results = []
+        for item in source:  # type: ignore[attr-defined]
+            members = item if len(node.names) > 1 else [item]
+            results.append(self.expression(node.body, Frame(dict(zip(node.names, members, strict=True)), frame.file, frame)))
+        return results
+
+    def element(self, node: s.Index, frame: Frame) -> object:
+        base = self.expression(node.base, frame)
+        arguments = self.arguments(node.arguments, frame)
+        if isinstance(base, list):
+            return base[arguments[0]]  # type: ignore[call-overload]
+        if not isinstance(base, Tensor):
+            raise UserError(f"{base!r} has no elements")
+        index = [self.as_index(a) for a in arguments]
+        self.check_rank(base, index, node, frame)
+        return self.binding.read(base, index)
+
+    def as_index(self, value: object) -> Expr:
+        if isinstance(value, Scalar):
+            return self.emit.fresh_variable(self.emit.cast(value, INDEX).value)
+        return self.simplified(as_expr(value))  # type: ignore[arg-type]
+
+    def call(self, node: s.Call, frame: Frame) -> object:
+        name = node.name
+        arguments = self.arguments(node.arguments, frame)
+        if arguments and isinstance(arguments[0], Tensor):
+            tensor = arguments[0]
+            found = builtins.tensor_builtin(name, tensor.type, arguments[1:], self.binding.computing(tensor.type))
+            if found is not NotImplemented:
+                return found
+        if name == "type" and isinstance(arguments[0], Scalar):
+            return arguments[0].type.name
+        if name == "var":
+            return self.variable(arguments)
+        if name in builtins.EARLY:
+            return builtins.EARLY[name](*arguments)
+        if self.library.functions(name):
+            attributes = {n.name: self.expression(n.body, frame) for n in node.arguments if isinstance(n, s.Named)}
+            return self.function(name, arguments, attributes)
+        result = builtins.scalar_builtin(self.emit, name, arguments)
+        if result is NotImplemented:
+            raise UserError(f"there is no function {name!r}")
+        return result
+
+    def variable(self, arguments: list[object]) -> Variable:
+        kind = builtins.as_type(arguments[1]) if len(arguments) > 1 else None
+        first = self.emit.scalar(arguments[0], kind)
+        buffer = self.emit.add(buf.Scratch(type=BufferType((1,), first.type, "scratch"))).result
+        self.emit.add(buf.Store(first.value, buffer, at=(const(0),)))
+        return Variable(buffer, first.type)
+
+    def function(self, name: str, arguments: list[object], attributes: dict[str, object]) -> object:
+        """Inline a scalar function of the library: the first variant whose condition holds."""
+        self.depth += 1
+        if self.depth > 100:
+            raise UserError(f"fn {name!r} calls itself without end")
+        try:
+            for variant in self.library.functions(name):
+                if len(variant.parameters) != len(arguments):
+                    continue
+                known = {a: attributes[a] for a in variant.attributes if a in attributes}
+                names = dict(zip(variant.parameters, arguments, strict=True)) | known
+                frame = Frame(names, variant.file)
+                if variant.condition is None or self.expression(variant.condition, frame):
+                    return self.body_value(variant, frame)
+        finally:
+            self.depth -= 1
+        kinds = ", ".join(str(a.type) if isinstance(a, Scalar) else repr(a) for a in arguments)
+        raise UserError(f"no variant of fn {name!r} takes ({kinds})")
+
+    def body_value(self, variant: s.Function, frame: Frame) -> object:
+        try:
+            self.statements(variant.body, frame)
+        except GiveValue as given:
+            return given.value
+        raise UserError(f"{variant.file}:{variant.line}: fn {variant.name!r} gives no value")
+
+    # -- reductions --------------------------------------------------------------------------------------------------
+
+    def reduction(self, node: s.Reduction, frame: Frame) -> object:
+        if node.kind not in _COMBINE:
+            raise UserError(f"no reduction {node.kind!r}; there are {', '.join(_COMBINE)}")
+        loops = self.loop_ranges(node.ranges, frame)
+        return self._reduce(
+            loops, Frame({}, frame.file, frame), lambda inner: self.emit.scalar(self.expression(node.body, inner)), node.kind
+        )
+
+    def _reduce(
+        self, loops: list[tuple[str, str, Expr, Expr]], frame: Frame, body: Callable[[Frame], Scalar], kind: str
+    ) -> Scalar:
+        """Nested loops that carry one accumulator; its type is known once the innermost body has been elaborated."""
+        opened: list[tuple[str, Expr, Expr, Block]] = []
+        memos = len(self.memos)
+        outer = self.emit.block
+        for scope_name, loop_name, lower, upper in loops:
+            if not loop_name:
+                frame = self.bound(frame, scope_name, None)
+                continue
+            block, variable = self.open_loop(loop_name, lower, upper)
+            opened.append((loop_name, lower, upper, block))
+            self.emit.block = block
+            self.memos.append({})
+            frame = self.bound(frame, scope_name, variable)
+        value = body(Frame({}, frame.file, frame))
+        kind_type = value.type
+        if opened:
+            accumulators = [block.add_arg(kind_type, "acc") for _, _, _, block in opened]
+            result = _COMBINE[kind](self.emit, Scalar(accumulators[-1]), value)
+            for depth in range(len(opened) - 1, -1, -1):
+                name, lower, upper, block = opened[depth]
+                self.emit.block = opened[depth - 1][3] if depth else outer
+                init = accumulators[depth - 1] if depth else self.emit.constant(_NEUTRAL[kind](kind_type), kind_type).value
+                result = Scalar(self.close_loop(name, lower, upper, block, [init], [result.value]).results[0])
+        else:
+            result = value
+        del self.memos[memos:]
+        self.emit.block = outer
+        return result
+
+
+_COMBINE: dict[str, Callable[[Emitter, Scalar, Scalar], Scalar]] = {
+    "sum": lambda e, a, b: Scalar(e.add(arith.Add(a.value, b.value)).result),
+    "prod": lambda e, a, b: Scalar(e.add(arith.Mul(a.value, b.value)).result),
+    "max": lambda e, a, b: Scalar(e.add(arith.Max(a.value, b.value)).result),
+    "min": lambda e, a, b: Scalar(e.add(arith.Min(a.value, b.value)).result),
+    "any": lambda e, a, b: Scalar(e.add(arith.Or(a.value, b.value)).result),
+    "all": lambda e, a, b: Scalar(e.add(arith.And(a.value, b.value)).result),
+}
+_NEUTRAL: dict[str, Callable[[ScalarType], object]] = {
+    "sum": lambda kind: 0,
+    "prod": lambda kind: 1,
+    "max": builtins._lowest,
+    "min": builtins._highest,
+    "any": lambda kind: False,
+    "all": lambda kind: True,
+}

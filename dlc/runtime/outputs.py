@@ -1,0 +1,91 @@
+"""Arrays for the outputs: fresh and aligned, or the caller's own after a check."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dlc.errors import InternalError, UserError
+from dlc.runtime.binding import Binder, Bound, Shape
+from dlc.runtime.spec import TensorSpec, shape_text
+
+LINE = 64
+
+
+def fresh_array(shape: Shape, dtype: np.dtype, size: int) -> tuple[np.ndarray, int]:
+    """An uninitialized C-ordered array that starts at a cache line, and its address (asking for it is slow)."""
+    raw = np.empty(size + LINE, np.uint8)
+    address: int = raw.ctypes.data
+    padding = -address % LINE
+    return np.ndarray(shape, dtype, raw, padding), address + padding
+
+
+def check_targets(
+    specs: Sequence[TensorSpec], derived: Sequence[bool], bound: Bound, out: Mapping[str, np.ndarray]
+) -> list[np.ndarray]:
+    """The caller's arrays where given, fresh ones elsewhere."""
+    if not isinstance(out, Mapping):
+        raise UserError(f"out takes a mapping of output names to arrays, got {type(out).__name__}")
+    names = {spec.name for spec in specs}
+    if unknown := [name for name in out if name not in names]:
+        listed = ", ".join(repr(spec.name) for spec in specs)
+        raise UserError(f"the model has no output {unknown[0]!r}, its outputs are: {listed}")
+    results = []
+    for spec, open_size, row in zip(specs, derived, bound.outputs, strict=True):
+        if spec.name not in out:
+            results.append(fresh_array(*row)[0])
+            continue
+        if open_size:
+            raise UserError(f"output {spec.name!r} cannot go to a given array: its size depends on the data")
+        results.append(checked_target(spec.name, out[spec.name], row[0], row[1]))
+    refuse_overlap([spec.name for spec in specs], results)
+    return results
+
+
+def checked_target(name: str, array: object, shape: Shape, dtype: np.dtype) -> np.ndarray:
+    """An array that compiled code can write the output to."""
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"the array for output {name!r} must be a numpy array, got {type(array).__name__}")
+    if array.dtype != dtype:
+        raise UserError(f"the array for output {name!r} must have type {dtype}, got {array.dtype}")
+    if array.shape != shape:
+        raise UserError(
+            f"the array for output {name!r} must have shape {shape_text(shape)}, got {shape_text(array.shape)}"
+        )
+    if not array.flags.carray:
+        raise UserError(f"the array for output {name!r} must be C-contiguous, aligned and writeable")
+    return array
+
+
+def refuse_overlap(names: Sequence[str], arrays: Sequence[np.ndarray]) -> None:
+    """Two outputs in the same memory would overwrite each other."""
+    for second in range(len(arrays)):
+        for first in range(second):
+            if np.may_share_memory(arrays[first], arrays[second]):
+                raise UserError(f"the arrays for outputs {names[first]!r} and {names[second]!r} overlap")
+
+
+def separate_inputs(
+    inputs: list[np.ndarray], outputs: Sequence[np.ndarray], buffers: ctypes.Array[ctypes.c_void_p]
+) -> None:
+    """Copy an input that an output would overwrite while it is still read."""
+    for index, array in enumerate(inputs):
+        if any(np.may_share_memory(array, output) for output in outputs):
+            inputs[index] = array.copy(order="C")
+            buffers[index] = inputs[index].ctypes.data
+
+
+def real_outputs(binder: Binder, dims: Sequence[int], results: list[np.ndarray]) -> list[np.ndarray]:
+    """Cut outputs whose size the kernels found out: the code wrote them densely, in their real shape."""
+    for index, derived in enumerate(binder.is_derived):
+        if not derived:
+            continue
+        shape = binder.real_shape(index, dims)
+        count = math.prod(shape)
+        if count > results[index].size:
+            raise InternalError(f"output {binder.metadata.outputs[index].name!r} outgrew its bound: {shape}")
+        results[index] = results[index].reshape(-1)[:count].reshape(shape).copy()
+    return results

@@ -1,0 +1,157 @@
+"""A compiled model in this process: checks the feeds, calls the generated code, returns the outputs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from dlc.errors import DlcError, InternalError, UserError
+from dlc.runtime.artifact import Artifact, open_artifact
+from dlc.runtime.binding import Binder, Bound, Shape
+from dlc.runtime.feeds import ordered_feeds, readable_array
+from dlc.runtime.outputs import check_targets, fresh_array, real_outputs, separate_inputs
+from dlc.runtime.spec import TensorSpec
+from dlc.runtime.state import Functions, State, States
+from dlc.runtime.threads import thread_count
+
+KEPT_SHAPES: Final = 256
+
+
+def load(path: str | os.PathLike[str], threads: int | None = None) -> CompiledModel:
+    """Load a compiled model; `threads=None` uses what this process may use."""
+    return CompiledModel(open_artifact(path), threads)
+
+
+class CompiledModel:
+    """A loaded model. It may be called from several threads at once; outputs belong to the caller."""
+
+    def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
+        self.artifact = artifact
+        self.metadata = artifact.metadata
+        self.inputs: tuple[TensorSpec, ...] = self.metadata.inputs
+        self.outputs: tuple[TensorSpec, ...] = self.metadata.outputs
+        self.threads = thread_count(threads)
+        self._functions = Functions(artifact.library)
+        self._names = [spec.name for spec in self.inputs]
+        self._output_names = [spec.name for spec in self.outputs]
+        self._rows = tuple((index, spec, spec.dtype) for index, spec in enumerate(self.inputs))
+        self._binder = Binder(self.metadata)
+        self._derived = any(self._binder.is_derived)
+        self._bounds: dict[tuple[Shape, ...], Bound] = {}
+        buffers = len(self.inputs) + len(self.outputs)
+        self._states = States(self._functions, self.threads, len(self.metadata.slots), buffers)
+        weakref.finalize(self, self._states.close)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{spec.name}: {spec.dtype}{spec.shape_text}" for spec in self.inputs)
+        outputs = ", ".join(f"{spec.name}: {spec.dtype}{spec.shape_text}" for spec in self.outputs)
+        return f"CompiledModel({inputs} -> {outputs}; {self.metadata.machine}, {self.threads} threads)"
+
+    def run(
+        self, feeds: Mapping[str, object], out: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Run on named inputs; outputs named in `out` are written to the caller's arrays."""
+        try:
+            values = [feeds[name] for name in self._names]
+        except (KeyError, TypeError):
+            values = None
+        if values is None or len(feeds) != len(values):
+            values = ordered_feeds(self.inputs, feeds)
+        return dict(zip(self._output_names, self._execute(values, out), strict=True))
+
+    def __call__(self, *values: object) -> np.ndarray | tuple[np.ndarray, ...]:
+        """Run on inputs in the model's order; one output comes as an array, several as a tuple."""
+        if len(values) != len(self.inputs):
+            expected = ", ".join(repr(name) for name in self._names) or "none"
+            raise UserError(f"the model takes {len(self.inputs)} inputs ({expected}), got {len(values)}")
+        results = self._execute(values, None)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Copy the shared library; an existing file stays whole if that fails."""
+        source, target = self.artifact.path, Path(path)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            status = os.stat(source)
+            current = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+            if current != self.artifact.identity:
+                raise UserError(f"cannot save the model: {source} has changed since it was loaded")
+            shutil.copyfile(source, temporary)
+            shutil.copymode(source, temporary)
+            os.replace(temporary, target)
+        except OSError as error:
+            raise UserError(f"cannot save the model to {target}: {error.strerror}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _execute(self, values: Sequence[object], out: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
+        """One run in a state of its own."""
+        states = self._states
+        state = states.take()
+        try:
+            return self._execute_in(state, values, out)
+        finally:
+            states.idle.append(state)
+
+    def _execute_in(
+        self, state: State, values: Sequence[object], out: Mapping[str, np.ndarray] | None
+    ) -> list[np.ndarray]:
+        """Every call comes through here, so it does for ready arrays of known shapes no more than it must."""
+        buffers = state.buffers
+        arrays, shapes = [], []
+        for index, spec, dtype in self._rows:
+            value = values[index]
+            if not (type(value) is np.ndarray and value.dtype is dtype and value.flags.carray):
+                value = readable_array(spec, value)
+            arrays.append(value)
+            shapes.append(value.shape)
+            buffers[index] = value.ctypes.data
+        bound = self._bounds.get(tuple(shapes)) or self._bind(tuple(shapes))
+        if state.bound is not bound:
+            state.prepare(bound)
+        results = []
+        if out is None:
+            for index, (shape, dtype, size) in enumerate(bound.outputs, start=len(arrays)):
+                result, buffers[index] = fresh_array(shape, dtype, size)
+                results.append(result)
+        else:
+            results = self._given_outputs(state, bound, arrays, out)
+        if code := self._functions.run(state.context, state.dims, buffers, state.workspace):
+            raise self._failure(code, state)
+        return real_outputs(self._binder, list(state.dims), results) if self._derived else results
+
+    def _given_outputs(
+        self, state: State, bound: Bound, arrays: list[np.ndarray], out: Mapping[str, np.ndarray]
+    ) -> list[np.ndarray]:
+        """The caller's arrays for the outputs, with inputs moved out of their way."""
+        results = check_targets(self.outputs, self._binder.is_derived, bound, out)
+        separate_inputs(arrays, results, state.buffers)
+        for index, result in enumerate(results, start=len(arrays)):
+            state.buffers[index] = result.ctypes.data
+        return results
+
+    def _bind(self, shapes: tuple[Shape, ...]) -> Bound:
+        """Compute what follows from the shapes, and keep it for the next call."""
+        bound = self._binder.bind(shapes)
+        if len(self._bounds) >= KEPT_SHAPES:
+            self._bounds = {}
+        self._bounds[shapes] = bound
+        return bound
+
+    def _failure(self, code: int, state: State) -> DlcError:
+        """The error that the generated code recorded, in the words the compiler chose for its code."""
+        record = state.error
+        code = record.code or code
+        names = self.metadata.kernels
+        kernel = names[record.kernel] if 0 <= record.kernel < len(names) else f"kernel {record.kernel}"
+        template = self.metadata.errors.get(code)
+        if template is None:
+            return InternalError(f"the compiled model failed in {kernel} with the unknown code {code}")
+        return UserError(template.format(record.detail[0], record.detail[1], kernel=kernel))

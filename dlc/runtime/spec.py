@@ -1,0 +1,55 @@
+"""What a model takes and gives: names, element types and shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlc.errors import UserError
+
+try:
+    import ml_dtypes
+except ImportError:  # only models with these types need the package
+    ml_dtypes = None  # type: ignore[assignment]
+
+NUMPY_TYPES = frozenset((
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64", "complex64", "complex128",
+))
+EXTENSION_TYPES = frozenset((
+    "bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu",
+    "float4_e2m1fn", "int2", "int4", "uint2", "uint4",
+))
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output; a dimension that is not fixed is a symbol or an expression of symbols, as text."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int | str, ...]
+
+    @property
+    def shape_text(self) -> str:
+        """The shape for messages: (batch, 3, 224, 224)."""
+        return shape_text(self.shape)
+
+
+def shape_text(shape: tuple[int | str, ...]) -> str:
+    """A shape as users write it, symbols without quotes."""
+    inner = ", ".join(str(dim) for dim in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+def dtype_of(name: str) -> np.dtype:
+    """The NumPy type of a type name in an artefact."""
+    if name in NUMPY_TYPES:
+        return np.dtype(name)
+    if name not in EXTENSION_TYPES:
+        raise UserError(f"the model uses tensors of type {name!r}, which this runtime cannot pass")
+    if ml_dtypes is None or not hasattr(ml_dtypes, name):
+        raise UserError(f"the model uses tensors of type {name!r}", hint="install the package ml_dtypes")
+    extension: np.dtype = np.dtype(getattr(ml_dtypes, name))
+    return extension

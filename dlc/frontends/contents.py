@@ -21,7 +21,7 @@ from dlc.ir.types import Array, ScalarType
 FINEST = 1 << 16  # floats that are no multiple of 1 / FINEST are not followed: 1/3 has no exact float
 
 
-class Undecided(Exception):  # noqa: N818 - not an error: the value is computed at run time instead
+class Undecided(Exception):
     """The contents depend on dimensions in a way that is not followed."""
 
 
@@ -58,10 +58,13 @@ def settled(array: Array, element: ScalarType) -> Array:
     return out.reshape(array.shape)
 
 
-def _settled_one(value: Element) -> Element:
+def _settled_one(value: Element | np.generic) -> Element:
     if isinstance(value, Expr):
         return as_dim(value)
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        plain: Element = value.item()
+        return plain
+    return value
 
 
 def dims_array(dims: tuple[Dim, ...]) -> Array:
@@ -91,7 +94,8 @@ def _fraction(value: Element) -> tuple[Expr, int]:
 
 def _made(over: Expr, under: int) -> Element:
     common = gcd(under, *(factor for _, factor in over.terms))
-    over, under = (Expr(tuple((m, f // common) for m, f in over.terms)), under // common) if common > 1 else (over, under)
+    if common > 1:
+        over, under = Expr(tuple((monomial, factor // common) for monomial, factor in over.terms)), under // common
     return as_dim(over) if under == 1 else Ratio(over, under)
 
 
@@ -183,7 +187,7 @@ def greatest(left: Dim, right: Dim) -> Dim:
 
 
 def _reduced(expr: Expr) -> Dim:
-    return as_dim(simplify(expr, {symbol: (0, None) for symbol in expr.symbols()}))
+    return as_dim(simplify(expr, dict.fromkeys(expr.symbols(), (0, None))))
 
 
 def magnitude(value: Element) -> Element:

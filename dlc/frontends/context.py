@@ -12,7 +12,7 @@ from dlc.frontends.contents import is_integral, is_symbolic
 from dlc.frontends.records import AttributeValue, NodeRecord, Reference
 from dlc.ir.core import Builder, Location, Op, Value
 from dlc.ir.dialects.graph_math import Cast
-from dlc.ir.dialects.graph_shape import Constant, Dims_, Reshape
+from dlc.ir.dialects.graph_shape import Constant, Dims, Reshape
 from dlc.ir.expr import Dim, Expr, as_dim
 from dlc.ir.pool import ConstantPool
 from dlc.ir.types import SI64, Array, TensorType, Type, scalar_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Op)
 
 
-class Unsupported(Exception):  # noqa: N818 - collected over the model and raised as UnsupportedOps
+class Unsupported(Exception):
     """An operator, attribute or type that dlc cannot import; the text is the reason."""
 
 
@@ -162,7 +162,7 @@ class NodeContext:
     def _symbolic(self, builder: Builder, wanted: TensorType, contents: Array) -> Value:
         if not is_integral(contents):
             raise InternalError(f"{self.node.label}: contents that no op can state")
-        value = builder.insert(Dims_(values=tuple(contents.reshape(-1).tolist()), scalar=not contents.shape)).result
+        value = builder.insert(Dims(values=tuple(contents.reshape(-1).tolist()), scalar=not contents.shape)).result
         if contents.ndim > 1:
             value = builder.insert(Reshape(value, shape=contents.shape)).result
         return value if wanted.scalar == SI64 else builder.insert(Cast(value, to=wanted.scalar)).result

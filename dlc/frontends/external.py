@@ -33,7 +33,7 @@ class ExternalFiles:
     def _path(self, tensor: str, location: str) -> Path:
         if self.folder is None:
             raise UserError(
-                f"tensor '{tensor}' lies in the file '{location}' beside the model, but the model came without a folder",
+                f"tensor '{tensor}' lies in the file '{location}' beside the model, which came without a folder",
                 hint="give the path of the model file",
             )
         folder = self.folder.resolve()

@@ -20,9 +20,10 @@ from dlc.frontends.handlers import HANDLERS
 from dlc.frontends.known import known_element, known_results
 from dlc.frontends.records import FunctionRecord, GraphRecord, ModelRecord, NodeRecord, TensorRecord, ValueRecord
 from dlc.frontends.schemas import NEWEST_OPSET, has_standard_function, standard_function
-from dlc.frontends.symbols import InputShapes, Shape, input_shapes
+from dlc.frontends.symbols import InputShapes, Shape, input_shapes, symbol_name
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects.func import Return
+from dlc.ir.expr import Expr
 from dlc.ir.opdef import PURE
 from dlc.ir.pool import ConstantPool, content_key
 from dlc.ir.types import Array, TensorType, Type, scalar_of
@@ -45,6 +46,14 @@ class Scope:
         self.prefix = prefix  # of the names of nodes: the call that brought a function's body in
         self.names: dict[str, Item | None] = {}
 
+    def assume(self, expr: Expr) -> None:
+        """Rely on `expr` being 0 or more; the function states it for the run time to check."""
+        self.importer.assumptions.setdefault(expr)
+
+    def unique(self, text: str) -> str:
+        """A symbol that no dimension of the model has."""
+        return self.importer.unique(symbol_name(text))
+
     def find(self, name: str, node: NodeRecord) -> Item | None:
         scope: Scope | None = self
         while scope is not None:
@@ -63,7 +72,8 @@ class Importer:
         self.store = ConstantStore(self.pool)
         self.functions = {(each.domain, each.name, each.overload): each for each in model.functions}
         self.problems: list[UnsupportedOp] = []
-        self.fresh = 0
+        self.assumptions: dict[Expr, None] = {}  # an ordered set
+        self.symbols: set[str] = set()
 
     # -- the whole model ---------------------------------------------------------------------------------------------
 
@@ -75,7 +85,10 @@ class Importer:
         inputs = [each for each in graph.inputs if each.name not in weights]
         block = Block()
         scope = Scope(self, self.model.opsets, Builder(block))
-        self._add_inputs(scope, inputs, input_shapes(inputs, shapes))
+        found = input_shapes([each for each in inputs if each.type.kind == "tensor"], shapes)
+        dims = [dim for shape in found.values() for dim in shape if isinstance(dim, Expr)]
+        self.symbols = {name for dim in dims for name in dim.symbols()}
+        self._add_inputs(scope, inputs, found)
         with self._hashing(graph.initializers):
             self.add_initializers(scope, graph)
             for node in graph.nodes:
@@ -91,6 +104,8 @@ class Importer:
         func = Func("main", Region([block]), tuple(value.type for value in results))
         func.attrs["inputs"] = tuple(each.name for each in inputs)
         func.attrs["outputs"] = tuple(each.name for each in self.model.graph.outputs)
+        if self.assumptions:
+            func.attrs["assumptions"] = tuple(self.assumptions)
         module = Module(self.pool, name=self.model.name)
         module.add(func)
         return module
@@ -124,7 +139,8 @@ class Importer:
             self.problems.append(UnsupportedOp("initializer", tensor.name, reason))
             return POISON
         contents = tensor.load()
-        return Item(TensorType(contents.shape, tensor.element), contents=contents, builder=scope.builder, hint=tensor.name)
+        kind = TensorType(contents.shape, tensor.element)
+        return Item(kind, contents=contents, builder=scope.builder, hint=tensor.name)
 
     @contextmanager
     def _hashing(self, weights: Sequence[TensorRecord]) -> Iterator[None]:
@@ -189,7 +205,7 @@ class Importer:
         if known is not None and all(not is_symbolic(array) or is_integral(array) for array in known):
             return [_known_item(cx, array, n) for n, array in enumerate(known)]
         if function is None and handler is None:
-            function = standard_function(node, cx.version, [item and item.type for item in cx.inputs])
+            function = standard_function(node, cx.version, [None if item is None else item.type for item in cx.inputs])
         if function is not None:
             return self.inline(cx, function)
         if handler is None:
@@ -209,7 +225,8 @@ class Importer:
         while len(outputs) < wanted and not cx.node.outputs[wanted - 1]:
             wanted -= 1
         if wanted > len(outputs) or any(outputs[n] is None and cx.node.outputs[n] for n in range(wanted)):
-            raise Unsupported(f"its outputs from number {len([o for o in outputs if o is not None])} on are not supported")
+            count = sum(output is not None for output in outputs)
+            raise Unsupported(f"dlc computes only the first {count} of its outputs")
         return [_item(cx, outputs[n] if n < len(outputs) else None, n) for n in range(len(cx.node.outputs))]
 
     # -- bodies ------------------------------------------------------------------------------------------------------
@@ -238,8 +255,12 @@ class Importer:
 
     def unique(self, text: str) -> str:
         """A symbol that no dimension of the model has."""
-        self.fresh += 1
-        return f"{text}_{self.fresh}"
+        name, number = text, 0
+        while name in self.symbols:
+            number += 1
+            name = f"{text}_{number}"
+        self.symbols.add(name)
+        return name
 
 
 POISON = Item(Type(), hint="what could not be imported")

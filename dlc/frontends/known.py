@@ -6,14 +6,15 @@ A rule returns the contents of the result (or of each), or None where it does no
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil, prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from dlc.frontends import contents as exact
-from dlc.frontends.context import NodeContext
 from dlc.frontends.contents import Undecided, dims_array, each, is_symbolic, settled
-from dlc.frontends.records import ELEMENTS
+from dlc.frontends.context import NodeContext, Unsupported
+from dlc.frontends.records import ELEMENTS, TensorRecord
 from dlc.frontends.shapes import axes_of, canonical_axes, canonical_axis, flattened, reshape_target
 from dlc.ir.expr import Expr, product
 from dlc.ir.types import BOOL, SI64, Array, ScalarType
@@ -59,7 +60,7 @@ def all_contents(cx: NodeContext, most: int | None = MOST_ELEMENTS) -> list[Arra
     return arrays
 
 
-# -- elementwise ---------------------------------------------------------------------------------------------------------
+# -- elementwise -------------------------------------------------------------------------------------------------------
 
 
 def elementwise(
@@ -69,7 +70,7 @@ def elementwise(
 
     def rule(cx: NodeContext) -> Known:
         arrays = all_contents(cx)
-        if not arrays:
+        if not arrays or prod(np.broadcast_shapes(*(array.shape for array in arrays))) > MOST_ELEMENTS:
             return None
         element = result or cx.type(len(arrays) - 1).scalar
         if any(map(is_symbolic, arrays)):
@@ -91,8 +92,9 @@ def divide(cx: NodeContext) -> Known:
 
 
 def _truncated_quotient(left: Array, right: Array) -> Array:
-    quotient = np.floor_divide(left, right)
-    return quotient + ((quotient < 0) & (np.remainder(left, right) != 0)).astype(quotient.dtype)
+    quotient: Array = np.floor_divide(left, right)
+    inexact = np.remainder(left, right) != 0
+    return np.add(quotient, np.less(quotient, 0) & inexact, dtype=quotient.dtype)
 
 
 def modulo(cx: NodeContext) -> Known:
@@ -139,7 +141,7 @@ def cast(cx: NodeContext) -> Known:
         return arrays[0].astype(element.dtype)
 
 
-# -- structure: the same for numbers and expressions -----------------------------------------------------------------------
+# -- structure: the same for numbers and expressions -------------------------------------------------------------------
 
 
 def identity(cx: NodeContext) -> Known:
@@ -216,7 +218,7 @@ def gather(cx: NodeContext) -> Known:
     axis = canonical_axis(cx.integer("axis", 0), x.ndim)
     if indices.size and not (-x.shape[axis] <= indices.min() and indices.max() < x.shape[axis]):
         return None
-    return settled(np.asarray(np.take(x, indices, axis)), cx.type(0).scalar)
+    return settled(np.asarray(np.take(x, indices.astype(np.int64), axis)), cx.type(0).scalar)
 
 
 def slice_(cx: NodeContext) -> Known:
@@ -270,7 +272,7 @@ def tile(cx: NodeContext) -> Known:
 
 def constant_of_shape(cx: NodeContext) -> Known:
     shape = cx.contents(0)
-    if shape is None or is_symbolic(shape) or np.prod(shape, dtype=float) > MOST_ELEMENTS:
+    if shape is None or is_symbolic(shape) or prod(shape.tolist()) > MOST_ELEMENTS:
         return None
     return np.full(tuple(shape.tolist()), fill_value(cx)).astype(fill_value(cx).dtype)
 
@@ -278,20 +280,23 @@ def constant_of_shape(cx: NodeContext) -> Known:
 def fill_value(cx: NodeContext) -> Array:
     """The scalar that ConstantOfShape repeats."""
     value = cx.attribute("value")
-    if value is None:
+    if not isinstance(value, TensorRecord) or value.element is None:
+        if value is not None:
+            raise Unsupported("its value is of a type that dlc does not have")
         return np.array(0, np.float32)
-    return value.load().reshape(-1)[:1].reshape(())  # type: ignore[union-attr] # its schema: a tensor of one element
+    return value.load().reshape(-1)[:1].reshape(())
 
 
 def range_(cx: NodeContext) -> Known:
     arrays = all_contents(cx)
     if not arrays or any(map(is_symbolic, arrays)) or not arrays[2].all():
         return None
-    start, limit, delta = (array.reshape(()) for array in arrays)
-    count = int(max(0, np.ceil((limit - start) / delta)))
+    start, limit, delta = (array.reshape(-1)[0].item() for array in arrays)
+    count = max(0, ceil((limit - start) / delta))
     if count > MOST_ELEMENTS:
         return None
-    return np.asarray(start + np.arange(count).astype(start.dtype) * delta, start.dtype)
+    dtype = arrays[0].dtype
+    return np.asarray(np.arange(count, dtype=np.float64 if dtype.kind == "f" else np.int64) * delta + start).astype(dtype)
 
 
 def reduction(numeric: Callable[..., Any], symbolic: Callable[..., Any], since: int) -> Rule:

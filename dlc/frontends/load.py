@@ -45,7 +45,9 @@ def check(source: object, *, input_shapes: Mapping[str, Sequence[int | str | Non
 def _record(source: object) -> ModelRecord:
     """The records of an ONNX model."""
     if isinstance(source, str | Path) and Path(source).suffix in TORCHSCRIPT_SUFFIXES:
-        raise UserError(f"the model {source} looks like TorchScript, which dlc does not read yet", hint="export it to ONNX")
+        raise UserError(
+            f"the model {source} looks like TorchScript, which dlc does not read yet", hint="export to ONNX"
+        )
     if isinstance(source, str | Path | bytes | bytearray | memoryview) or type(source).__name__ == "ModelProto":
         from dlc.frontends.reader import read_model
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
 
 from dlc.errors import UserError
@@ -121,7 +122,7 @@ class Reader:
     def tensor(self, proto: TensorProto, span: tuple[int, int] | None = None) -> TensorRecord:
         name, shape = proto.name, tuple(proto.dims)
         element = ELEMENTS.get(proto.data_type)
-        load: Callable[[], Array] = lambda: _loaded(proto)  # noqa: E731 - replaced below where the bytes can be viewed
+        load: Callable[[], Array] = cache(lambda: _loaded(proto))
         if element is not None and element != STRING:
             raw = self._contents(proto, span, prod(shape) * element.bytes)
             if raw is not None:

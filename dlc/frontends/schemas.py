@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import onnx
 from onnx import FunctionProto, TypeProto, defs, helper, numpy_helper
@@ -45,7 +46,7 @@ def has_standard_function(node: NodeRecord, version: int) -> bool:
     return schema is not None and (schema.has_function or schema.has_context_dependent_function)
 
 
-def _with_defaults(record: FunctionRecord, schema: defs.OpSchema) -> FunctionRecord:
+def _with_defaults(record: FunctionRecord, schema: Any) -> FunctionRecord:
     reader = Reader(ExternalFiles(None), {}, memoryview(b""))
     defaults: dict[str, AttributeValue] = {
         name: reader.attribute(attribute.default_value)
@@ -59,7 +60,7 @@ def _with_defaults(record: FunctionRecord, schema: defs.OpSchema) -> FunctionRec
 
 
 @cache
-def _schema(op_type: str, domain: str, version: int) -> defs.OpSchema | None:
+def _schema(op_type: str, domain: str, version: int) -> Any:  # an OpSchema, whose stub lacks what is used here
     if not defs.has(op_type, min(version, NEWEST_OPSET) if not domain else version, domain):
         return None
     return defs.get_schema(op_type, min(version, NEWEST_OPSET) if not domain else version, domain)
@@ -74,7 +75,7 @@ def _type_proto(value_type: Type) -> TypeProto:
 
 def _node_proto(node: NodeRecord) -> onnx.NodeProto | None:
     """The message of a record; None where an attribute is a graph or a type, which no such body needs."""
-    attributes = {}
+    attributes: dict[str, Any] = {}
     for name, value in node.attributes.items():
         if isinstance(value, TensorRecord):
             attributes[name] = numpy_helper.from_array(value.load(), value.name)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dlc.frontends.contents import exact_quotient, greatest, least
+from dlc.frontends.contents import exact_quotient, least
 from dlc.frontends.context import NodeContext, Unsupported
 from dlc.frontends.symbols import at_least, at_most
-from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div, product
+from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, product
 
 Shape = tuple[Dim, ...]
+TO_THE_END = 1 << 30  # exporters write "to the end" as the largest integer of some type
 
 
 def canonical_axis(axis: int, rank: int, what: str = "axis") -> int:
@@ -82,20 +83,36 @@ class Cut:
     step: int
 
 
-def cut(dim: Dim, start: Dim, end: Dim, step: int) -> Cut:
-    """What ONNX Slice takes of an axis: negative positions count from the end, all are held inside the axis."""
+Assume = Callable[[Expr], None]  # records that an expression is 0 or more, to be checked at run time
+
+
+def cut(dim: Dim, start: Dim, end: Dim, step: int, assume: Assume) -> Cut:
+    """What ONNX Slice takes of an axis: negative positions count from the end, all are held inside the axis.
+
+    Where symbolic dimensions leave open whether a position lies inside, it is assumed to, but for ``x[:100]`` of an
+    axis that may be shorter: that is how models truncate.
+    """
     if step == 0:
         raise Unsupported("its step is 0")
     if step > 0:
-        first, last = _held(_from_end(start, dim), 0, dim), _held(_from_end(end, dim), 0, dim)
+        first = _inside(_from_end(start, dim), 0, dim, assume)
+        if isinstance(end, int) and end > 1 and isinstance(dim, Expr):
+            last = dim if end >= TO_THE_END else least(end, dim)
+        else:
+            last = _inside(_from_end(end, dim), 0, dim, assume)
         length = as_expr(last) - as_expr(first)
     else:
         top = as_dim(as_expr(dim) - 1)
-        first, last = _held(_from_end(start, dim), 0, top), _held(_from_end(end, dim), -1, top)
+        above = isinstance(start, int) and start >= TO_THE_END
+        first = top if above else _inside(_from_end(start, dim), 0, top, assume)
+        below = isinstance(end, int) and end <= -TO_THE_END
+        last = -1 if below else _inside(_from_end(end, dim), -1, top, assume)
         length = as_expr(first) - as_expr(last)
     size = as_dim(ceil_div(length, abs(step)))
-    if not at_least(as_expr(size), 0):
-        size = greatest(size, 0)
+    if isinstance(size, int):
+        size = max(size, 0)
+    elif not at_least(size, 0):
+        assume(size)
     return Cut(0 if size == 0 else first, size, step)
 
 
@@ -106,8 +123,15 @@ def _from_end(position: Dim, dim: Dim) -> Dim:
     return position
 
 
-def _held(position: Dim, low: int, high: Dim) -> Dim:
-    above = position if at_least(as_expr(position), low) else greatest(position, low)
-    if isinstance(above, int) and isinstance(high, int):
-        return min(above, high)
-    return least(above, high)
+def _inside(position: Dim, low: int, high: Dim, assume: Assume) -> Dim:
+    if isinstance(position, int) and isinstance(high, int):
+        return min(max(position, low), high)
+    below, above = as_expr(position) - low, as_expr(high) - position
+    if at_most(below, 0):
+        return low
+    if at_most(above, 0):
+        return high
+    for distance in (below, above):
+        if not at_least(distance, 0):
+            assume(distance)
+    return position

@@ -112,7 +112,7 @@ def _wanted_dim(name: str, axis: int, given: object) -> Dim:
 
 def at_least(expr: Expr, low: int) -> bool:
     """Whether `expr` is known to be `low` or more, every symbol being a size (0 or more)."""
-    found = bounds(expr, {symbol: (0, None) for symbol in expr.symbols()})[0]
+    found = bounds(expr, dict.fromkeys(expr.symbols(), (0, None)))[0]
     return found is not None and found >= low
 
 

@@ -29,7 +29,7 @@ class ArrayText:
     members: tuple[AttrText, ...]
 
 
-AttrText = Union[Attribute, DenseText, ArrayText]  # noqa: UP007  # Attribute is a string until types are checked
+AttrText = Union[Attribute, DenseText, ArrayText]  # noqa: UP007  # `|` cannot take Attribute, a string at run time
 AttrList = list[tuple[Token, AttrText]]
 
 
@@ -73,7 +73,7 @@ def assemble(record: ModuleText, pool: ConstantPool, table: Mapping[str, type[Op
     return module
 
 
-def attributes(attrs: Iterable[tuple[Token, AttrText]] | None, form: Form | None, pool: ConstantPool) -> dict[str, Attribute]:
+def attributes(attrs: AttrList | None, form: Form | None, pool: ConstantPool) -> dict[str, Attribute]:
     built: dict[str, Attribute] = {}
     for key, value in attrs or ():
         if key in built:
@@ -130,10 +130,7 @@ class _Assembler:
     def op(self, record: OpText) -> Op:
         kind = self.table.get(record.name)
         if kind is None:
-            near = difflib.get_close_matches(record.name, self.table, 1)
-            raise TextError(
-                f"there is no op {str(record.name)!r}", record.name.start_pos or 0, f"did you mean {near[0]}?" if near else None
-            )
+            raise self.unknown_op(record.name)
         names, types = record.results or [], record.result_types
         if len(names) != len(types):
             raise TextError(f"{record.name}: {len(names)} names for {len(types)} results", record.name.start_pos or 0)
@@ -144,6 +141,11 @@ class _Assembler:
         for blocks in record.regions or ():
             op.add_region(Region(map(self.block, blocks)))
         return op
+
+    def unknown_op(self, name: Token) -> TextError:
+        near = difflib.get_close_matches(name, self.table, 1)
+        hint = f"did you mean {near[0]}?" if near else None
+        return TextError(f"there is no op {str(name)!r}", name.start_pos or 0, hint)
 
     def attrs(self, kind: type[Op], record: OpText) -> dict[str, Attribute]:
         stated = {str(key): value for key, value in record.attrs or () if isinstance(value, Type)}
@@ -179,5 +181,3 @@ class _Assembler:
                 if name not in self.values:
                     raise TextError(f"{name} is not defined", token.start_pos or 0)
                 placeholder.replace_all_uses_with(self.use(token, placeholder.type))
-
-

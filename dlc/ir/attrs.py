@@ -7,7 +7,6 @@ tuple of attributes. Anything else prints as ``<<…>>``, which does not parse, 
 from __future__ import annotations
 
 import json
-import math
 import re
 import struct
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 
 from dlc.ir.core import Attribute
 from dlc.ir.expr import Expr
+from dlc.ir.floats import float_text
 from dlc.ir.pool import DenseRef
 from dlc.ir.types import Layout, Type
 
@@ -50,7 +50,7 @@ def same(left: Attribute, right: Attribute) -> bool:
     return left == right
 
 
-# -- text ----------------------------------------------------------------------------------------------------------------
+# -- text -------------------------------------------------------------------------------------------------------------
 
 
 def attribute_text(value: Attribute, dense: Callable[[DenseRef], str] = str) -> str:
@@ -88,31 +88,3 @@ _SYMBOL = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 def symbol_text(name: str) -> str:
     """``@name``, quoted where it is not an identifier."""
     return f"@{name}" if _SYMBOL.fullmatch(name) else f"@{quoted(name)}"
-
-
-def float_text(value: float) -> str:
-    """The shortest text that reads back the same; the bits of what is not finite (8 digits: f32, 16: f64)."""
-    if math.isfinite(value):
-        return float.__repr__(value)
-    bits = int.from_bytes(struct.pack(">d", value), "big")
-    if bits & (1 << 29) - 1:
-        return f"0x{bits:016x}"
-    return f"0x{bits >> 63 << 31 | 0x7F800000 | bits >> 29 & 0x7FFFFF:08x}"
-
-
-def float_from_bits(text: str) -> float:
-    """The inverse of `float_text` for what starts with 0x. Raises ValueError unless 8 or 16 digits follow."""
-    if len(text) not in (10, 18):
-        raise ValueError(f"{text} must have 8 digits (f32) or 16 (f64)")
-    bits = int(text, 16)
-    if len(text) == 18:
-        return _double(bits)
-    if bits & 0x7F800000 == 0x7F800000:  # by hand: a conversion would quiet a signalling NaN
-        return _double(bits >> 31 << 63 | 0x7FF << 52 | (bits & 0x7FFFFF) << 29)
-    single: float = struct.unpack(">f", bits.to_bytes(4, "big"))[0]
-    return single
-
-
-def _double(bits: int) -> float:
-    value: float = struct.unpack(">d", bits.to_bytes(8, "big"))[0]
-    return value

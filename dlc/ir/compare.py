@@ -50,7 +50,7 @@ class Comparer:
         self.pools = left_pool, right_pool
         self.locations = locations
         self.partner: dict[Value, Value] = {}
-        self.awaited: list[tuple[str, Value, Value]] = []  # operands met before their definitions: broken, yet comparable
+        self.awaited: list[tuple[str, Value, Value]] = []  # operands met before their definitions
 
     def func(self, left: Func, right: Func) -> str | None:
         if left.name != right.name:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dlc.ir.attrs import float_from_bits, quoted
+from dlc.ir.attrs import quoted
 from dlc.ir.core import Attribute
+from dlc.ir.floats import float_from_bits
 from dlc.ir.pool import ConstantPool, DenseRef
 from dlc.ir.types import Array, BufferType, ScalarType, TensorType, Type, VectorType
 

@@ -82,8 +82,11 @@ class Expr:
 
     @property
     def is_symbol(self) -> bool:
-        return len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1 and isinstance(
-            self.terms[0][0][0], str
+        return (
+            len(self.terms) == 1
+            and self.terms[0][1] == 1
+            and len(self.terms[0][0]) == 1
+            and isinstance(self.terms[0][0][0], str)
         )
 
     def coefficient(self, symbol: str) -> int:
@@ -109,7 +112,8 @@ class Expr:
             if monomial == (symbol,):
                 continue
             for atom in monomial:
-                if atom == symbol or (isinstance(atom, Compound) and symbol in (atom.left.symbols() | atom.right.symbols())):
+                inner = atom.left.symbols() | atom.right.symbols() if isinstance(atom, Compound) else {atom}
+                if symbol in inner:
                     return False
         return True
 
@@ -211,16 +215,12 @@ def _atom_text(atom: Atom) -> str:
 
 
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
-_UNSAFE = re.compile(r'[^\w .:/+*-]')
+_UNSAFE = re.compile(r"[^\w .:/+*-]")
 
 
 def _quoted(name: str) -> str:
     """A symbol that is no identifier; brackets and the like are escaped, for an expression stands between brackets."""
     return '"' + _UNSAFE.sub(lambda found: f"\\u{{{ord(found.group()):x}}}", name) + '"'
-
-
-def _unquoted(text: str) -> str:
-    return re.sub(r"\\u\{([0-9a-f]+)\}", lambda found: chr(int(found[1], 16)), text[1:-1])
 
 
 def _operand_text(expr: Expr) -> str:
@@ -302,7 +302,7 @@ def _modulo(left: Expr, right: Expr) -> Expr:
 
 
 def split_multiples(expr: Expr, divisor: int) -> tuple[Expr, Expr]:
-    """(q, r) with ``expr = q * divisor + r`` where r holds what is not visibly divisible; r's constant is in [0, divisor)."""
+    """(q, r) with ``expr = q * divisor + r``; r: what is not visibly divisible, its constant in [0, divisor)."""
     whole: list[tuple[Monomial, int]] = []
     rest: list[tuple[Monomial, int]] = []
     for monomial, factor in expr.terms:
@@ -364,7 +364,7 @@ def _evaluate(atom: Compound, values: Mapping[str, int]) -> int:
             return max(left, right)
 
 
-# -- ranges: what simplifies an index of a split loop -------------------------------------------------------------------
+# -- ranges: what simplifies an index of a split loop -----------------------------------------------------------------
 
 
 def bounds(expr: Expr, ranges: Mapping[str, Range]) -> Range:
@@ -445,75 +445,7 @@ def _simplify_atom(atom: Compound, ranges: Mapping[str, Range]) -> Expr:
     return _FOLD[atom.kind](left, right)
 
 
-# -- text to expression -------------------------------------------------------------------------------------------------
-
-_TOKEN = re.compile(r'\s*(?:(\d+)|([A-Za-z_][\w.]*)|("[^"]*")|(//|[-+*%(),]))')
-
-
-def parse_expr(text: str) -> Expr:
-    """Parse what `str(expr)` prints, and any integer expression of ``+ - * // % min max`` and parentheses.
-
-    Raises ValueError naming the position of what it does not understand.
-    """
-    tokens: list[str] = []
-    at = 0
-    text = text.strip()
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
-            raise ValueError(f"unexpected {text[at]!r} at column {at + 1} of {text!r}")
-        tokens.append(found.group().strip())
-        at = found.end()
-    tokens.append("")
-    expr, end = _parse_sum(tokens, 0)
-    if tokens[end]:
-        raise ValueError(f"unexpected {tokens[end]!r} in {text!r}")
-    return expr
-
-
-def _parse_sum(tokens: list[str], at: int) -> tuple[Expr, int]:
-    value, at = _parse_product(tokens, at)
-    while tokens[at] in ("+", "-"):
-        right, end = _parse_product(tokens, at + 1)
-        value, at = (value + right if tokens[at] == "+" else value - right), end
-    return value, at
-
-
-def _parse_product(tokens: list[str], at: int) -> tuple[Expr, int]:
-    value, at = _parse_unary(tokens, at)
-    while tokens[at] in ("*", "//", "%"):
-        kind = tokens[at]
-        right, at = _parse_unary(tokens, at + 1)
-        value = value * right if kind == "*" else _FOLD[kind](value, right)
-    return value, at
-
-
-def _parse_unary(tokens: list[str], at: int) -> tuple[Expr, int]:
-    token = tokens[at]
-    if token == "-":
-        value, at = _parse_unary(tokens, at + 1)
-        return -value, at
-    if token == "(":
-        value, at = _parse_sum(tokens, at + 1)
-        return value, _expect(tokens, at, ")")
-    if token in ("min", "max") and tokens[at + 1] == "(":
-        left, at = _parse_sum(tokens, at + 2)
-        right, at = _parse_sum(tokens, _expect(tokens, at, ","))
-        return _FOLD[token](left, right), _expect(tokens, at, ")")
-    if token.isdigit():
-        return const(int(token)), at + 1
-    if token and (token[0].isalpha() or token[0] == "_"):
-        return sym(token), at + 1
-    if token.startswith('"'):
-        return sym(_unquoted(token)), at + 1
-    raise ValueError(f"unexpected {token or 'end'!r} in an integer expression")
-
-
-def _expect(tokens: list[str], at: int, wanted: str) -> int:
-    if tokens[at] != wanted:
-        raise ValueError(f"expected {wanted!r}, got {tokens[at] or 'end'!r} in an integer expression")
-    return at + 1
-
+# -- dimensions -------------------------------------------------------------------------------------------------------
 
 Dim = int | Expr
 

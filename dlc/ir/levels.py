@@ -39,7 +39,7 @@ class Contract:
 CONTRACTS = {
     Level.GRAPH: Contract(frozenset({"graph", "func"}), (TensorType, TupleType, ListType, OptionalType)),
     Level.LOOP: Contract(
-        frozenset({"loop", "buf", "arith", "vec", "func"}), (BufferType, ScalarType, VectorType)
+        frozenset({"loop", "buf", "arith", "vec", "run", "func"}), (BufferType, ScalarType, VectorType)
     ),
 }  # fmt: skip
 

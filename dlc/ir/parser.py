@@ -16,11 +16,13 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from dlc.errors import UserError
 from dlc.ir.assemble import ArrayText, AttrText, BlockText, DenseText, FuncText, ModuleText, OpText, assemble
-from dlc.ir.attrs import SymbolRef, float_from_bits
+from dlc.ir.attrs import SymbolRef
 from dlc.ir.core import Location, Module
 from dlc.ir.dense import Bits
 from dlc.ir.dialects import ALL_DIALECTS, Dialects, op_table
-from dlc.ir.expr import Dim, Expr, as_dim, parse_expr
+from dlc.ir.expr import Dim, Expr, as_dim
+from dlc.ir.expr_text import parse_expr
+from dlc.ir.floats import float_from_bits
 from dlc.ir.pool import ConstantPool, DenseRef
 from dlc.ir.printer import FORMAT_VERSION
 from dlc.ir.source import Source, TextError
@@ -64,7 +66,9 @@ def parse_module(
     if header is None:
         raise where.error(f"expected 'dlc {FORMAT_VERSION}' in the first line", 0)
     if int(header[1]) != FORMAT_VERSION:
-        raise where.error(f"this is dlc format {header[1]}, and only format {FORMAT_VERSION} is understood", header.start(1))
+        raise where.error(
+            f"this is dlc format {header[1]}, and only format {FORMAT_VERSION} is understood", header.start(1)
+        )
     try:
         record = _parse(text, "file")
         if not isinstance(record, ModuleText):
@@ -117,7 +121,7 @@ TERMINAL_TEXTS = {
     "$END": "the end", "INT": "an integer", "FLOAT": "a number", "BITS": "a number", "STRING": "a string",
     "EXPR": "<an expression>", "LAYOUT": "layout<…>", "LEAF": "a type", "SCALAR": "a type", "VALUE": "%value",
     "OP_NAME": "an op", "NAME": "a name", "SYMBOL": "@name", "KEY": "a key", "SHAPE": "a shape",
-}  # fmt: skip
+} | dict.fromkeys(("TENSOR", "BUFFER", "VECTOR", "QUANT", "TUPLE", "LIST", "OPTIONAL", "FN"), "a type")  # fmt: skip
 
 
 def _terminal_text(name: str) -> str:
@@ -127,7 +131,7 @@ def _terminal_text(name: str) -> str:
     return repr(found.pattern.value) if found is not None else name
 
 
-# -- texts that occur again and again ------------------------------------------------------------------------------------
+# -- texts that occur again and again ---------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4096)
@@ -167,7 +171,7 @@ def _start(token: Token) -> int:
     return token.start_pos or 0
 
 
-# -- what each rule of the grammar gives -----------------------------------------------------------------------------------
+# -- what each rule of the grammar gives ------------------------------------------------------------------------------
 
 
 class TypeRules(Rules):
@@ -296,13 +300,13 @@ class ValueRules(TypeRules):
         return SymbolRef(items[0])
 
     def array(self, items: list[AttrText]) -> ArrayText:
-        return ArrayText(() if items == [None] else tuple(items))
+        return ArrayText(tuple(items))
 
     def dense_key(self, items: list[Token]) -> DenseRef:
         return DenseRef(str(items[0]))
 
     def dense_here(self, items: list[bool | int | float | str]) -> DenseText:
-        return DenseText(() if items == [None] else tuple(items))
+        return DenseText(tuple(items))
 
 
 def _string(token: Token) -> str:

@@ -1,6 +1,6 @@
 """IR as text. Every op prints in one form; what is broken prints too, with ``<<…>>`` in place of what is missing.
 
-    %y = graph.conv(%x, %w) {pads = [1, 1]} : (tensor<…>, tensor<…>) -> tensor<…> loc("Conv_7")
+An op: ``%y = graph.conv(%x, %w) {pads = [1, 1]} : (tensor<…>, tensor<…>) -> tensor<…> loc("Conv_7")``.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def location_text(loc: Location) -> str:
     return f" loc({', '.join(map(quoted, loc.names))})" if loc else ""
 
 
-# -- whole functions and modules -------------------------------------------------------------------------------------------
+# -- whole functions and modules --------------------------------------------------------------------------------------
 
 
 def func_lines(func: Func, pool: ConstantPool, options: PrintOptions) -> Iterator[str]:

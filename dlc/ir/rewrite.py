@@ -130,14 +130,19 @@ class Rewriter:
         if len(values) != len(op.results):
             raise InternalError(f"{op.name} has {len(op.results)} results, got {len(values)} replacements", op=op)
         for old, new in zip(op.results, values, strict=True):
-            if old.type != new.type:
-                raise InternalError(f"{op.name}: a result of type {old.type} replaced by one of {new.type}", op=op)
-            new.hint = new.hint or old.hint
-            self._queue_all(old.users())
-            old.replace_all_uses_with(new)
-            if new.defining_op is not None:
-                self._queue(new.defining_op)
+            self.redirect(old, new)
         self.erase(op)
+
+    def redirect(self, old: Value, new: Value) -> None:
+        """Use `new` wherever `old` is used."""
+        if old.type != new.type:
+            raise InternalError(f"a value of type {old.type} replaced by one of {new.type}", op=old.defining_op)
+        new.hint = new.hint or old.hint
+        self._queue_all(old.users())
+        old.replace_all_uses_with(new)
+        self.changed = True
+        if new.defining_op is not None:
+            self._queue(new.defining_op)
 
     def erase(self, op: Op) -> None:
         """Take out an op without uses, and every pure op that only it used."""

@@ -1,4 +1,4 @@
-"""Types: scalars, vectors of fixed width, tensors (value semantics), buffers (memory), containers and quantized scalars.
+"""Types: scalars, vectors of fixed width, tensors (values), buffers (memory), containers and quantized scalars.
 
 All are frozen and compared by value. A tensor's shape counts logical elements; its `Layout` says how a buffer that
 holds it is arranged. ``tensor<1x64x56x56xf32, order(0 1 2 3) block(1:16) halo(0:0 0:0 1:1 1:1)>`` lies in memory as
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, product
+from dlc.ir.floats import float_text
 
 try:
     import ml_dtypes
@@ -111,7 +112,7 @@ class QuantizedType(Type):
     axis: int | None = None
 
     def __str__(self) -> str:
-        scales = " ".join(map(repr, self.scales))
+        scales = " ".join(map(float_text, self.scales))
         zeros = " ".join(map(str, self.zero_points))
         axis = "" if self.axis is None else f", axis {self.axis}"
         return f"quant<{self.storage}, scale({scales}), zero({zeros}){axis}>"
@@ -246,7 +247,7 @@ class TensorType(Type):
 
 @dataclass(frozen=True, slots=True)
 class BufferType(Type):
-    """Row-major memory. `space`: ``arena``, ``input``, ``output``, ``const`` (read only), ``scratch`` (a kernel's own)."""
+    """Row-major memory. `space`: ``arena``, ``input``, ``output``, ``const`` (read-only), ``scratch`` (a kernel's)."""
 
     shape: tuple[Dim, ...]
     element: ScalarType

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dlc.errors import UserError
+from dlc.errors import DlcError
 from dlc.ir.attrs import is_attribute
 from dlc.ir.core import Attribute, Block, Func, Module, Op, Region, Value
-from dlc.ir.dialects.func import Return
 from dlc.ir.diagnostic import Diagnostic, raise_any
+from dlc.ir.dialects.func import Return
 from dlc.ir.opdef import REQUIRED, TERMINATOR, AttrDef
 from dlc.ir.pool import ConstantPool
 from dlc.ir.printer import Names, op_line
 from dlc.ir.types import Type
 
 # what infer() and check() of an op may raise on operands or attributes that only they can judge
-REFUSALS = (UserError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+REFUSALS = (DlcError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 
 def verify(module: Module) -> list[Diagnostic]:
@@ -158,7 +158,7 @@ class _FuncVerifier:
                 self.report(f"a value lists a use by {user.name} that is not there", where)
 
 
-# -- one op against its declaration -------------------------------------------------------------------------------------
+# -- one op against its declaration -----------------------------------------------------------------------------------
 
 
 def declared_problems(op: Op) -> list[str]:
@@ -182,7 +182,7 @@ def _operand_problems(op: Op) -> Iterator[str]:
 def _op_attr_problems(op: Op) -> Iterator[str]:
     for problem in _attr_problems(op.attrs):
         yield f"attribute {problem}"
-    for key in op.attrs.keys() - op.spec.attrs.keys():
+    for key in (key for key in op.attrs if key not in op.spec.attrs):
         yield f"there is no attribute {key!r}"
     for key, definition in op.spec.attrs.items():
         if key not in op.attrs:

@@ -112,7 +112,11 @@ class _ToSyntax(Transformer):  # type: ignore[type-arg]
         return s.Range(_line(meta), str(items[0]), lower, upper, False)
 
     def splat_range(self, meta, items):  # type: ignore[no-untyped-def]
-        return s.Range(_line(meta), str(items[0]), None, items[1], True)
+        lower, upper = (None, items[1]) if items[2] is None else (items[1], items[2])
+        return s.Range(_line(meta), str(items[0]), lower, upper, True)
+
+    def each(self, meta, items):  # type: ignore[no-untyped-def]
+        return s.Each(_line(meta), tuple(str(n) for n in items[:-2] if n), items[-2], items[-1])
 
     def conditional(self, meta, items):  # type: ignore[no-untyped-def]
         return s.Conditional(_line(meta), *items)

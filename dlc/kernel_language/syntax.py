@@ -100,7 +100,7 @@ class Cut(Node):
 
 @dataclass(frozen=True, slots=True)
 class Range(Node):
-    """``name: extent``, ``name: lower .. upper`` or ``*name: extents``."""
+    """``name: extent``, ``name: lower .. upper``, or with ``*`` the same on lists."""
 
     name: str
     lower: Node | None
@@ -142,6 +142,15 @@ class Store(Node):
 @dataclass(frozen=True, slots=True)
 class For(Node):
     ranges: tuple[Range, ...]
+    body: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Each(Node):
+    """Statements repeated at compile time for the members of a list."""
+
+    names: tuple[str, ...]
+    source: Node
     body: tuple[Node, ...]
 
 

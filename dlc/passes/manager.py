@@ -39,7 +39,7 @@ class Dump:
     send: Callable[[str, str], None]  # gets the pass's name and the text
     after: frozenset[str] | None = None
     changed_only: bool = False
-    print_options: PrintOptions = PrintOptions()
+    print_options: PrintOptions | None = None
 
     def wants(self, name: str, changed: bool) -> bool:
         return (self.after is None or name in self.after) and (changed or not self.changed_only)

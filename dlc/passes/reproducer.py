@@ -1,10 +1,12 @@
-"""What a failed pass leaves behind: the text of the module before it, the command that shows the failure, the weights."""
+"""What a failed pass leaves: the text of the module before it, the command that shows the failure, the weights."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
+import zipfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from dlc.ir.core import Attribute, Module
 from dlc.ir.pool import ConstantPool, DenseRef
 from dlc.ir.printer import print_module
+from dlc.ir.types import Array
 from dlc.passes.base import Pass
 
 
@@ -33,15 +36,17 @@ def write_reproducer(folder: Path, module: Module, passes: Sequence[Pass], messa
 
 def write_weights(module: Module, path: Path) -> None:
     """The contents of all constants of a module, by key, as an npz archive whatever the file is called."""
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for ref in sorted(set(constants(module)), key=str):
         array = module.pool.get(ref)
         if array.dtype.kind == "V":  # NumPy's format does not know ml_dtypes: keep the bits and say which type
             arrays[f"{ref.key}.{array.dtype.name}"] = array.view(f"u{array.dtype.itemsize}")
         elif array.dtype != object:
             arrays[ref.key] = array
-    with path.open("wb") as file:
-        np.savez(file, **arrays)
+    with zipfile.ZipFile(path, "w") as archive:  # as np.savez does, whose keywords could clash with keys
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def read_weights(path: Path, pool: ConstantPool) -> None:
@@ -50,7 +55,11 @@ def read_weights(path: Path, pool: ConstantPool) -> None:
         for name in archive.files:
             key, _, dtype = name.partition(".")
             array = archive[name].view(dtype) if dtype else archive[name]
-            pool.add_lazy(key, lambda array=array: array)
+            pool.add_lazy(key, partial(identity, array))
+
+
+def identity(array: Array) -> Array:
+    return array
 
 
 def constants(module: Module) -> Iterator[DenseRef]:

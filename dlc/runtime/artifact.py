@@ -37,19 +37,21 @@ class LoadedFiles:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.names: dict[str, tuple[int, int]] = {}
+        self.names: dict[str, tuple[tuple[int, int], str]] = {}
         self.spellings = 0
 
     def name_for(self, path: Path, file: tuple[int, int]) -> str:
         """A spelling of the path that the loader does not take for another file."""
         name = os.path.realpath(path)
         with self.lock:
-            if self.names.setdefault(name, file) == file:
-                return name
+            known, spelling = self.names.setdefault(name, (file, name))
+            if known == file:
+                return spelling
             self.spellings += 1
-            self.names[name] = file
             folder, base = os.path.split(name)
-            return f"{folder}{spelled(self.spellings)}/{base}"
+            spelling = f"{folder}{spelled(self.spellings)}/{base}"
+            self.names[name] = file, spelling
+            return spelling
 
 
 LOADED_FILES = LoadedFiles()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -89,7 +90,8 @@ class CompiledModel:
         except OSError as error:
             raise UserError(f"cannot save the model to {target}: {error.strerror}") from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def _execute(self, values: Sequence[object], out: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
         """One run in a state of its own."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from dlc.errors import UserError
-
-try:
-    import ml_dtypes
-except ImportError:  # only models with these types need the package
-    ml_dtypes = None  # type: ignore[assignment]
 
 NUMPY_TYPES = frozenset((
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -49,7 +45,10 @@ def dtype_of(name: str) -> np.dtype:
         return np.dtype(name)
     if name not in EXTENSION_TYPES:
         raise UserError(f"the model uses tensors of type {name!r}, which this runtime cannot pass")
-    if ml_dtypes is None or not hasattr(ml_dtypes, name):
-        raise UserError(f"the model uses tensors of type {name!r}", hint="install the package ml_dtypes")
-    extension: np.dtype = np.dtype(getattr(ml_dtypes, name))
+    try:
+        # By name, because models without these types shall load without the package, and quickly with it.
+        extension: np.dtype = np.dtype(getattr(importlib.import_module("ml_dtypes"), name))
+    except (ImportError, AttributeError) as error:
+        hint = "install a current version of the package ml_dtypes"
+        raise UserError(f"the model uses tensors of type {name!r}", hint=hint) from error
     return extension

@@ -18,6 +18,7 @@ from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_math import Mul
 from dlc.ir.dialects.graph_shape import Constant
 from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.eval.frame import Symbols
 from dlc.ir.eval.interpreter import evaluate_op
 from dlc.ir.expr import Dim, Expr
 from dlc.ir.pool import ConstantPool
@@ -38,6 +39,9 @@ class Growing:
     module: Module = field(default_factory=lambda: Module(ConstantPool()))
     block: Block = field(default_factory=Block)
     contents: dict[Value, Array] = field(default_factory=dict)
+    counted: int = 0
+    inputs: dict[Value, Array] = field(default_factory=dict)
+    hidden: set[Value] = field(default_factory=set)  # too large: a scaled copy stands for each
     exact: set[Value] = field(default_factory=set)  # the same bits whatever the order of arithmetic
 
     # -- values ----------------------------------------------------------------------------------------------------
@@ -54,12 +58,12 @@ class Growing:
 
     def argument(self, shape: tuple[Dim, ...], element: ScalarType) -> Value:
         value = self.block.add_arg(TensorType(shape, element), f"x{len(self.block.args)}")
-        self.contents[value] = self.random(tuple(map(self.size, shape)), element)
+        self.contents[value] = self.inputs[value] = self.random(tuple(map(self.size, shape)), element)
         self.exact.add(value)
         return value
 
     def constant(self, array: Array) -> Value:
-        """A constant. Its op precedes all others, so that it can be used anywhere."""
+        """A constant, as an op at this place."""
         wanted = TensorType(array.shape, scalar_of(array.dtype))
         op = Constant(value=self.module.pool.add(array), type=wanted)
         self.block.append(op)
@@ -70,9 +74,15 @@ class Growing:
     def weight(self, *shape: int, element: ScalarType = F32) -> Value:
         return self.constant(self.random(shape, element))
 
+    def fresh_symbol(self) -> str:
+        """A symbol for a size that `add` finds out."""
+        self.counted += 1
+        return f"found{self.counted}"
+
     def pick(self, draw: Draw, test: Callable[[TensorType], bool], exact: bool = False) -> Value | None:
         """One of the values whose type passes, if there is one; newer ones come first in shrinking."""
-        fitting = [v for v in self.contents if test(tensor(v)) and (not exact or v in self.exact)]
+        usable = [v for v in self.contents if v not in self.hidden and (not exact or v in self.exact)]
+        fitting = [v for v in usable if test(tensor(v))]
         return draw(st.sampled_from(fitting[::-1])) if fitting else None
 
     # -- ops -------------------------------------------------------------------------------------------------------
@@ -84,6 +94,7 @@ class Growing:
             op.drop_all()
             return None
         self.block.append(op)
+        self.learn(op, found)
         exact = all(v in self.exact for v in op.operands)
         for value, array in zip(op.results, found, strict=True):
             self.contents[value] = array
@@ -91,6 +102,13 @@ class Growing:
                 self.exact.add(value)
         self.tame(op)
         return op
+
+    def learn(self, op: Op, found: list[Array]) -> None:
+        """Remember the sizes that an op found at run time."""
+        known = Symbols(self.symbols)
+        for value, array in zip(op.results, found, strict=True):
+            known.learn(tensor(value).shape, array.shape)
+        self.symbols = known.numbers
 
     def tame(self, op: Op) -> None:
         """Scale large results down, and use the scaled ones in what follows."""
@@ -100,11 +118,14 @@ class Growing:
             if largest > LARGE:
                 factor = self.constant(np.asarray(LARGE / 2 / largest, array.dtype))
                 self.add(Mul(value, factor))
-                del self.contents[value]
+                self.hidden.add(value)
 
     def finish(self, outputs: list[Value]) -> Module:
         self.block.append(Return(*outputs))
-        names = {"inputs": tuple(str(a.hint) for a in self.block.args), "outputs": tuple(f"y{n}" for n in range(len(outputs)))}
+        names = {
+            "inputs": tuple(str(a.hint) for a in self.block.args),
+            "outputs": tuple(f"y{n}" for n in range(len(outputs))),
+        }
         self.module.add(Func("main", Region([self.block]), tuple(v.type for v in outputs), dict(names)))
         return self.module
 

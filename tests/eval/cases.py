@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import helper, numpy_helper
 from numpy.typing import DTypeLike, NDArray
+from onnx import helper, numpy_helper
 
 from dlc.ir.core import Block, Op, Value
 from dlc.ir.expr import Dim, sym

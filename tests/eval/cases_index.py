@@ -32,10 +32,17 @@ def scatter(reduction: str, indices: Array) -> list[Case]:
     vectors = vector(2, 0, -1).reshape(3, 1) if reduction != "none" else vector(2, 0).reshape(2, 1)
     onnx = {"reduction": reduction}
     return [
-        Case(f"scatter_elements-{reduction}", elements, [X, indices, f32(*indices.shape)],
-             Onnx("ScatterElements", {"axis": 1, **onnx}), "rounded"),
-        Case(f"scatter_nd-{reduction}", slices, [X, vectors, f32(len(vectors), 4, 5)], Onnx("ScatterND", onnx), "rounded"),
-    ]  # fmt: skip
+        Case(
+            f"scatter_elements-{reduction}",
+            elements,
+            [X, indices, f32(*indices.shape)],
+            Onnx("ScatterElements", {"axis": 1, **onnx}),
+            "rounded",
+        ),
+        Case(
+            f"scatter_nd-{reduction}", slices, [X, vectors, f32(len(vectors), 4, 5)], Onnx("ScatterND", onnx), "rounded"
+        ),
+    ]
 
 
 def cum_sum(exclusive: bool, reverse: bool) -> Case:
@@ -70,24 +77,46 @@ def unique(x: Array, axis: int | None, in_order: bool) -> Case:
 
 REPEATED = ints(4, 3, low=0, high=2, dtype=np.int64)
 CASES = [
-    Case("gather", lambda x, i: ops.Gather(x, i, axis=1), [X, vector(0, -1, 2, 2).reshape(2, 2)],
-         Onnx("Gather", {"axis": 1}), "exact"),
+    Case(
+        "gather",
+        lambda x, i: ops.Gather(x, i, axis=1),
+        [X, vector(0, -1, 2, 2).reshape(2, 2)],
+        Onnx("Gather", {"axis": 1}),
+        "exact",
+    ),
     Case("gather-scalar", ops.Gather, [X, np.array(-2)], Onnx("Gather"), "exact"),
     Case("gather-none", ops.Gather, [X, np.zeros((0,), np.int64)], Onnx("Gather"), "exact"),
-    Case("gather_elements", lambda x, i: ops.GatherElements(x, i, axis=2), [X, ints(2, 4, 3, low=-5, high=5, dtype=np.int64)],
-         Onnx("GatherElements", {"axis": 2}), "exact"),
-    gather_nd(vector(0, 1, -1, 3).reshape(2, 2), 0), gather_nd(vector(2, 0, 1).reshape(3, 1), 1),
-    gather_nd(np.zeros((3, 4, 1), np.int64), 2), gather_nd(vector(2, 3, 4), 0),
-    *scatter("none", vector(0, -1).reshape(1, 2, 1)), *scatter("add", np.zeros((3, 2, 2), np.int64)),
-    *scatter("mul", np.ones((2, 3, 1), np.int64)), *scatter("max", np.zeros((3, 2, 2), np.int64)),
+    Case(
+        "gather_elements",
+        lambda x, i: ops.GatherElements(x, i, axis=2),
+        [X, ints(2, 4, 3, low=-5, high=5, dtype=np.int64)],
+        Onnx("GatherElements", {"axis": 2}),
+        "exact",
+    ),
+    gather_nd(vector(0, 1, -1, 3).reshape(2, 2), 0),
+    gather_nd(vector(2, 0, 1).reshape(3, 1), 1),
+    gather_nd(np.zeros((3, 4, 1), np.int64), 2),
+    gather_nd(vector(2, 3, 4), 0),
+    *scatter("none", vector(0, -1).reshape(1, 2, 1)),
+    *scatter("add", np.zeros((3, 2, 2), np.int64)),
+    *scatter("mul", np.ones((2, 3, 1), np.int64)),
+    *scatter("max", np.zeros((3, 2, 2), np.int64)),
     *scatter("min", np.zeros((3, 2, 2), np.int64)),
     *(cum_sum(e, r) for e in (False, True) for r in (False, True)),
-    *(top_k(TIES, 1, 3, largest) for largest in (True, False)), top_k(X, 0, 2, True), top_k(X, 2, 5, False),
-    top_k(ints(5, low=-9, dtype=np.int64), 0, 3, True), top_k(X, 1, 0, True),
+    *(top_k(TIES, 1, 3, largest) for largest in (True, False)),
+    top_k(X, 0, 2, True),
+    top_k(X, 2, 5, False),
+    top_k(ints(5, low=-9, dtype=np.int64), 0, 3, True),
+    top_k(X, 1, 0, True),
     Case("nonzero", lambda x: ops.NonZero(x, size="n"), [bools(3, 4)], Onnx("NonZero"), "exact"),
     Case("nonzero-none", lambda x: ops.NonZero(x, size="n"), [f32(3) * 0], Onnx("NonZero"), "exact"),
-    Case("compress", lambda x, c: ops.Compress(x, c, size="n", axis=1), [X, np.array([True, False, True])],
-         Onnx("Compress", {"axis": 1}), "exact"),
+    Case(
+        "compress",
+        lambda x, c: ops.Compress(x, c, size="n", axis=1),
+        [X, np.array([True, False, True])],
+        Onnx("Compress", {"axis": 1}),
+        "exact",
+    ),
     Case("compress-flat", lambda x, c: ops.Compress(x, c, size="n"), [X, bools(23)], Onnx("Compress"), "exact"),
     *(unique(REPEATED, axis, order) for axis in (None, 0) for order in (True, False)),
-]  # fmt: skip
+]

@@ -21,7 +21,11 @@ MATMUL = [
 
 def onnx_window(attrs: dict[str, object], window: tuple[int, ...] = ()) -> dict[str, object]:
     names = {"groups": "group", "ceil": "ceil_mode"}
-    shared = {names.get(k, k): int(v) if isinstance(v, bool) else v for k, v in attrs.items() if k not in ("kind", "column_major")}
+    shared = {
+        names.get(k, k): int(v) if isinstance(v, bool) else v
+        for k, v in attrs.items()
+        if k not in ("kind", "column_major")
+    }
     return {**shared, "kernel_shape": window} if window else shared
 
 
@@ -45,14 +49,18 @@ CONV = [
     conv(f32(1, 3, 13), f32(2, 3, 5), strides=(2,), pads=(2, 2)),
     conv(f32(1, 2, 5, 4, 6), f32(3, 2, 2, 3, 1), pads=(1, 0, 0, 0, 1, 2)),
     conv(f32(0, 4, 7, 11), f32(6, 4, 3, 3)),
-    Case("conv-integer", lambda a, b: ops.Conv(a, b, accumulator=SI32),
-         [ints(1, 3, 5, 5, low=0, high=256, dtype=np.uint8), ints(2, 3, 3, 3, low=0, high=256, dtype=np.uint8)],
-         Onnx("ConvInteger"), "exact"),
+    Case(
+        "conv-integer",
+        lambda a, b: ops.Conv(a, b, accumulator=SI32),
+        [ints(1, 3, 5, 5, low=0, high=256, dtype=np.uint8), ints(2, 3, 3, 3, low=0, high=256, dtype=np.uint8)],
+        Onnx("ConvInteger"),
+        "exact",
+    ),
     transposed(IMAGE, f32(4, 3, 3, 3)),
     transposed(IMAGE, f32(4, 3, 3, 2), strides=(2, 3), pads=(1, 0, 1, 1), output_padding=(1, 2)),
     transposed(IMAGE, f32(4, 2, 3, 3), groups=2, dilations=(2, 1)),
     transposed(f32(1, 2, 6), f32(2, 3, 4), strides=(2,), pads=(1, 1)),
-]  # fmt: skip
+]
 
 
 POOLS = {"max": "MaxPool", "average": "AveragePool", "lp": "LpPool"}
@@ -71,18 +79,32 @@ POOL = [
     *(pool(kind, (3, 3), strides=(2, 4), pads=(1, 1, 1, 1), ceil=True) for kind in ("max", "average")),
     pool("average", (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), count_include_pad=True),
     pool("average", (3, 3), strides=(2, 3), pads=(1, 0, 0, 1), count_include_pad=True, ceil=True),
-    pool("max", (2, 3), dilations=(2, 3)), pool("average", (2, 3), dilations=(2, 3), pads=(1, 1, 1, 1)),
-    pool("lp", (3, 3), p=1), pool("max", (3,), f32(1, 2, 9)), pool("average", (2, 2, 2), f32(1, 2, 4, 3, 5)),
+    pool("max", (2, 3), dilations=(2, 3)),
+    pool("average", (2, 3), dilations=(2, 3), pads=(1, 1, 1, 1)),
+    pool("lp", (3, 3), p=1),
+    pool("max", (3,), f32(1, 2, 9)),
+    pool("average", (2, 2, 2), f32(1, 2, 4, 3, 5)),
     pool("max", (2, 2), ints(1, 2, 4, 5, dtype=np.int8)),
-    Case("max_pool_indices", lambda x: ops.MaxPoolIndices(x, window=(3, 2), strides=(2, 2), pads=(1, 0, 1, 1)), [IMAGE],
-         Onnx("MaxPool", {"kernel_shape": (3, 2), "strides": (2, 2), "pads": (1, 0, 1, 1)}), "exact"),
-    Case("max_pool_indices-columns", lambda x: ops.MaxPoolIndices(x, window=(2, 2), column_major=True), [IMAGE],
-         Onnx("MaxPool", {"kernel_shape": (2, 2), "storage_order": 1}), "exact"),
-]  # fmt: skip
+    Case(
+        "max_pool_indices",
+        lambda x: ops.MaxPoolIndices(x, window=(3, 2), strides=(2, 2), pads=(1, 0, 1, 1)),
+        [IMAGE],
+        Onnx("MaxPool", {"kernel_shape": (3, 2), "strides": (2, 2), "pads": (1, 0, 1, 1)}),
+        "exact",
+    ),
+    Case(
+        "max_pool_indices-columns",
+        lambda x: ops.MaxPoolIndices(x, window=(2, 2), column_major=True),
+        [IMAGE],
+        Onnx("MaxPool", {"kernel_shape": (2, 2), "storage_order": 1}),
+        "exact",
+    ),
+]
 
 REDUCE_NAMES = {
-    "sum": "ReduceSum", "mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd", "l1": "ReduceL1",
-    "l2": "ReduceL2", "log_sum": "ReduceLogSum", "log_sum_exp": "ReduceLogSumExp", "sum_square": "ReduceSumSquare",
+    "sum": "ReduceSum", "mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd",
+    "l1": "ReduceL1", "l2": "ReduceL2", "log_sum": "ReduceLogSum", "log_sum_exp": "ReduceLogSumExp",
+    "sum_square": "ReduceSumSquare",
 }  # fmt: skip
 
 
@@ -111,19 +133,23 @@ POSITIVE = f32(2, 3, 5, low=0.1, high=2)
 REDUCE = [
     *(reduce(kind, POSITIVE, axes, keep) for kind in REDUCE_NAMES for axes, keep in (((1,), True), ((0, 2), False))),
     *(reduce(kind, f32(3, 4), (0, 1), False) for kind in ("sum", "l1", "l2", "log_sum_exp", "sum_square")),
-    reduce("sum", ints(3, 4), (1,), True), reduce("mean", ints(3, 4), (1,), True),
-    reduce("max", ints(3, 4, dtype=np.int8), (0,), False), reduce("prod", ints(3, 4, dtype=np.int64), (0,), False),
+    reduce("sum", ints(3, 4), (1,), True),
+    reduce("mean", ints(3, 4), (1,), True),
+    reduce("max", ints(3, 4, dtype=np.int8), (0,), False),
+    reduce("prod", ints(3, 4, dtype=np.int64), (0,), False),
     Case("reduce-max-bool", lambda v: ops.Reduce(v, kind="max", axes=(0,)), [bools(1, 5)], lambda x: x, "exact"),
     reduce("sum", f32(0, 4), (0,), True),
     *(arg_reduce(kind, keep, last) for kind in ("max", "min") for keep, last in ((True, False), (False, True))),
-]  # fmt: skip
+]
 
 WIDE = f32(2, 3, 7, low=-60, high=60)
 
 
 def normalised(x: Array, epsilon: float) -> Array:
     wide = x.astype(np.float64)
-    return ((wide - wide.mean((1, 2), keepdims=True)) / np.sqrt(wide.var((1, 2), keepdims=True) + epsilon)).astype(x.dtype)
+    return ((wide - wide.mean((1, 2), keepdims=True)) / np.sqrt(wide.var((1, 2), keepdims=True) + epsilon)).astype(
+        x.dtype
+    )
 
 
 def unit(n: int) -> Array:
@@ -133,31 +159,75 @@ def unit(n: int) -> Array:
 NORMALISE = [
     Case("softmax", lambda x: ops.Softmax(x, axis=1), [WIDE], Onnx("Softmax", {"axis": 1})),
     Case("log_softmax", lambda x: ops.LogSoftmax(x, axis=2), [WIDE], Onnx("LogSoftmax", {"axis": 2})),
-    Case("hardmax", lambda x: ops.Hardmax(x, axis=1), [ints(2, 5, 3, low=0, high=3).astype(np.float32)],
-         Onnx("Hardmax", {"axis": 1}), "exact"),
-    Case("batch_norm", lambda *v: ops.BatchNorm(*v, epsilon=1e-3), [f32(2, 3, 5), f32(3), f32(3), f32(3), np.abs(f32(3))],
-         Onnx("BatchNormalization", {"epsilon": 1e-3})),
-    Case("layer_norm", lambda x: ops.LayerNorm(x, axes=(2,), epsilon=1e-3), [WIDE],
-         Onnx("LayerNormalization", {"axis": 2, "epsilon": 1e-3}, (unit(7),))),
+    Case(
+        "hardmax",
+        lambda x: ops.Hardmax(x, axis=1),
+        [ints(2, 5, 3, low=0, high=3).astype(np.float32)],
+        Onnx("Hardmax", {"axis": 1}),
+        "exact",
+    ),
+    Case(
+        "batch_norm",
+        lambda *v: ops.BatchNorm(*v, epsilon=1e-3),
+        [f32(2, 3, 5), f32(3), f32(3), f32(3), np.abs(f32(3))],
+        Onnx("BatchNormalization", {"epsilon": 1e-3}),
+    ),
+    Case(
+        "layer_norm",
+        lambda x: ops.LayerNorm(x, axes=(2,), epsilon=1e-3),
+        [WIDE],
+        Onnx("LayerNormalization", {"axis": 2, "epsilon": 1e-3}, (unit(7),)),
+    ),
     Case("layer_norm-two", lambda x: ops.LayerNorm(x, axes=(1, 2)), [WIDE], lambda x: normalised(x, 1e-5)),
-    Case("rms_norm", lambda x: ops.RmsNorm(x, axes=(2,), epsilon=1e-3), [WIDE],
-         lambda x: x / np.sqrt(np.mean(x * x, 2, keepdims=True) + np.float32(1e-3))),
-    *(Case(f"lrn-{size}", lambda x, size=size: ops.Lrn(x, size=size, alpha=0.5, beta=0.6, bias=2.0), [f32(1, 7, 2, 3)],
-           Onnx("LRN", {"size": size, "alpha": 0.5, "beta": 0.6, "bias": 2.0})) for size in (1, 3, 5)),
-]  # fmt: skip
+    Case(
+        "rms_norm",
+        lambda x: ops.RmsNorm(x, axes=(2,), epsilon=1e-3),
+        [WIDE],
+        lambda x: x / np.sqrt(np.mean(x * x, 2, keepdims=True) + np.float32(1e-3)),
+    ),
+    *(
+        Case(
+            f"lrn-{size}",
+            lambda x, size=size: ops.Lrn(x, size=size, alpha=0.5, beta=0.6, bias=2.0),
+            [f32(1, 7, 2, 3)],
+            Onnx("LRN", {"size": size, "alpha": 0.5, "beta": 0.6, "bias": 2.0}),
+        )
+        for size in (1, 3, 5)
+    ),
+]
 
 SCALE, ZERO = np.array(0.1, np.float32), np.array(128, np.uint8)
 SCALES, ZEROS = vector(0.1, 0.2, 0.3, dtype=np.float32), vector(0, -3, 5, dtype=np.int8)
 QUANTIZED = [
-    Case("quantize", lambda x, s, z: quant.Quantize(x, s, z, to=UI8), [f32(2, 3, 5, low=-20, high=20), SCALE, ZERO],
-         Onnx("QuantizeLinear"), "exact"),
-    Case("quantize-axis", lambda x, s, z: quant.Quantize(x, s, z, to=SI8, axis=1), [f32(2, 3, 5), SCALES, ZEROS],
-         Onnx("QuantizeLinear", {"axis": 1}), "exact"),
-    Case("quantize-ties", lambda x, s, z: quant.Quantize(x, s, z, to=SI8),
-         [vector(0.5, 1.5, -2.5, 1e9, dtype=np.float32), np.array(1, np.float32), np.array(1, np.int8)], Onnx("QuantizeLinear"), "exact"),
+    Case(
+        "quantize",
+        lambda x, s, z: quant.Quantize(x, s, z, to=UI8),
+        [f32(2, 3, 5, low=-20, high=20), SCALE, ZERO],
+        Onnx("QuantizeLinear"),
+        "exact",
+    ),
+    Case(
+        "quantize-axis",
+        lambda x, s, z: quant.Quantize(x, s, z, to=SI8, axis=1),
+        [f32(2, 3, 5), SCALES, ZEROS],
+        Onnx("QuantizeLinear", {"axis": 1}),
+        "exact",
+    ),
+    Case(
+        "quantize-ties",
+        lambda x, s, z: quant.Quantize(x, s, z, to=SI8),
+        [vector(0.5, 1.5, -2.5, 1e9, dtype=np.float32), np.array(1, np.float32), np.array(1, np.int8)],
+        Onnx("QuantizeLinear"),
+        "exact",
+    ),
     Case("dequantize", quant.Dequantize, [U8, SCALE, ZERO], Onnx("DequantizeLinear"), "rounded"),
-    Case("dequantize-axis", lambda x, s, z: quant.Dequantize(x, s, z, axis=0), [ints(3, 5, dtype=np.int8), SCALES, ZEROS],
-         Onnx("DequantizeLinear", {"axis": 0}), "rounded"),
-]  # fmt: skip
+    Case(
+        "dequantize-axis",
+        lambda x, s, z: quant.Dequantize(x, s, z, axis=0),
+        [ints(3, 5, dtype=np.int8), SCALES, ZEROS],
+        Onnx("DequantizeLinear", {"axis": 0}),
+        "rounded",
+    ),
+]
 
 CASES = [*MATMUL, *CONV, *POOL, *REDUCE, *NORMALISE, *QUANTIZED]

@@ -66,7 +66,9 @@ pairs = st.tuples(st.integers(0, 3), st.integers(0, 3))
 def layouts(draw, rank=None):
     rank = draw(st.integers(0, 4)) if rank is None else rank
     order = tuple(draw(st.permutations(range(rank))))
-    blocks = draw(st.lists(st.tuples(st.integers(0, rank - 1), st.sampled_from([2, 8, 16])), max_size=2)) if rank else []
+    blocks = (
+        draw(st.lists(st.tuples(st.integers(0, rank - 1), st.sampled_from([2, 8, 16])), max_size=2)) if rank else []
+    )
     halo = draw(st.lists(pairs, min_size=rank, max_size=rank)) if draw(st.booleans()) else []
     return Layout(order, tuple(blocks), tuple(halo))
 
@@ -74,7 +76,7 @@ def layouts(draw, rank=None):
 quantized = st.builds(
     QuantizedType,
     st.sampled_from(SIGNED + UNSIGNED),
-    st.lists(st.floats(width=32), max_size=3).map(tuple),
+    st.lists(st.floats(width=32, allow_nan=False), max_size=3).map(tuple),
     st.lists(st.integers(-128, 127), max_size=3).map(tuple),
     st.none() | st.integers(0, 3),
 )
@@ -97,11 +99,13 @@ vectors = st.builds(VectorType, st.integers(1, 64), st.sampled_from(NUMBERS))
 leaf_types = st.sampled_from(SCALARS) | quantized | tensors() | buffers | vectors
 types = st.recursive(
     leaf_types,
-    lambda inner: st.lists(inner, max_size=3).map(lambda members: TupleType(tuple(members)))
-    | inner.map(ListType)
-    | inner.map(OptionalType)
-    | st.tuples(st.lists(inner, max_size=2), st.lists(inner, max_size=2)).map(
-        lambda pair: FunctionType(tuple(pair[0]), tuple(pair[1]))
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda members: TupleType(tuple(members)))
+        | inner.map(ListType)
+        | inner.map(OptionalType)
+        | st.tuples(st.lists(inner, max_size=2), st.lists(inner, max_size=2)).map(
+            lambda pair: FunctionType(tuple(pair[0]), tuple(pair[1]))
+        )
     ),
     max_leaves=3,
 )

@@ -1,5 +1,6 @@
 """The algebra of integer expressions against brute force."""
 
+import contextlib
 import itertools
 
 import pytest
@@ -17,12 +18,12 @@ from dlc.ir.expr import (
     const,
     maximum,
     minimum,
-    parse_expr,
     product,
     simplify,
     split_multiples,
     sym,
 )
+from dlc.ir.expr_text import parse_expr
 
 SYMBOLS = ("d0", "d1", "n")
 small = st.integers(-12, 12)
@@ -64,7 +65,9 @@ BY_CONSTANT = {
 
 
 def compose(parts):
-    plain = st.builds(lambda a, b, kind: a.combine(b, *OPERATIONS[kind]), parts, parts, st.sampled_from(list(OPERATIONS)))
+    plain = st.builds(
+        lambda a, b, kind: a.combine(b, *OPERATIONS[kind]), parts, parts, st.sampled_from(list(OPERATIONS))
+    )
     divisor = (divisors | st.integers(-5, -1)).map(leaf_constant)
     divided = st.builds(
         lambda a, b, kind: a.combine(b, *BY_CONSTANT[kind]), parts, divisor, st.sampled_from(list(BY_CONSTANT))
@@ -73,7 +76,7 @@ def compose(parts):
 
 
 references = st.recursive(leaves, compose, max_leaves=8)
-environments = st.fixed_dictionaries({name: small for name in SYMBOLS})
+environments = st.fixed_dictionaries(dict.fromkeys(SYMBOLS, small))
 
 
 @given(references, environments)
@@ -107,7 +110,9 @@ def check_normal(expr):
                 check_normal(atom.right)
 
 
-@given(st.lists(st.tuples(st.integers(-3, 3), st.lists(st.sampled_from(SYMBOLS), max_size=3)), max_size=5), st.randoms())
+@given(
+    st.lists(st.tuples(st.integers(-3, 3), st.lists(st.sampled_from(SYMBOLS), max_size=3)), max_size=5), st.randoms()
+)
 def test_equal_polynomials_are_equal_however_they_are_built(terms, random):
     def total(order):
         result = ZERO
@@ -140,7 +145,7 @@ def points(limits):
         yield dict(zip(limits, values, strict=True))
 
 
-@given(references, st.fixed_dictionaries({name: ranges for name in SYMBOLS}))
+@given(references, st.fixed_dictionaries(dict.fromkeys(SYMBOLS, ranges)))
 def test_simplify_and_bounds_hold_at_every_point_of_the_ranges(reference, limits):
     simpler = simplify(reference.expr, limits)
     low, high = bounds(reference.expr, limits)
@@ -151,14 +156,22 @@ def test_simplify_and_bounds_hold_at_every_point_of_the_ranges(reference, limits
         assert high is None or value <= high
 
 
-half_open = st.one_of(st.tuples(st.integers(-4, 4), st.none()), st.tuples(st.none(), st.integers(-4, 4)), st.just((None, None)))
+half_open = st.one_of(
+    st.tuples(st.integers(-4, 4), st.none()), st.tuples(st.none(), st.integers(-4, 4)), st.just((None, None))
+)
 
 
-@given(references, st.fixed_dictionaries({name: ranges | half_open for name in SYMBOLS}), st.lists(small, min_size=3, max_size=3))
+@given(
+    references,
+    st.fixed_dictionaries(dict.fromkeys(SYMBOLS, ranges | half_open)),
+    st.lists(small, min_size=3, max_size=3),
+)
 def test_simplify_holds_where_ranges_are_open(reference, limits, offsets):
     env = {}
     for (name, (low, high)), offset in zip(limits.items(), offsets, strict=True):
-        inside = offset if low is None and high is None else low + abs(offset) if low is not None else high - abs(offset)
+        inside = (
+            offset if low is None and high is None else low + abs(offset) if low is not None else high - abs(offset)
+        )
         env[name] = inside if low is None or high is None else min(inside, high)
     assert simplify(reference.expr, limits).evaluate(env) == reference.value(env)
     low, high = bounds(reference.expr, limits)
@@ -205,12 +218,10 @@ def test_any_name_can_be_a_symbol(name):
     assert not set(str(sym(name))) & set("<>[]\n")
 
 
-@given(st.text(alphabet="d01+-*/%(), minax\"", max_size=12))
+@given(st.text(alphabet='d01+-*/%(), minax"', max_size=12))
 def test_what_does_not_parse_is_a_value_error(text):
-    try:
+    with contextlib.suppress(ValueError, ZeroDivisionError):
         parse_expr(text)
-    except (ValueError, ZeroDivisionError):
-        pass
 
 
 @pytest.mark.parametrize(
@@ -234,7 +245,7 @@ def test_normal_forms(text, printed):
 
 @pytest.mark.parametrize("text", ["", "d0 +", "(d0", "d0 d1", "min(d0)", "3 $ 4", "d0 ** 2"])
 def test_malformed_text_is_refused(text):
-    with pytest.raises(ValueError, match="unexpected|expected"):
+    with pytest.raises(ValueError, match=r"unexpected|expected"):
         parse_expr(text)
 
 

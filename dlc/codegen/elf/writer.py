@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import uuid
@@ -38,11 +39,16 @@ def write_image(image: Image, output: str | os.PathLike[str], weights: WeightSeg
             write_sections(file, image, entry)
             write_pieces(file, image[".weights"], pieces)
         os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise UserError(f"cannot write {path}: {error.strerror}") from error
-        raise
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        remove_leftover(temporary)
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove the temporary file if it is still there; a folder that cannot be reached has none."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def create_executable(path: str, flags: int) -> int:

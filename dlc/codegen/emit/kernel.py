@@ -16,6 +16,7 @@ from dlc.codegen.emit.control import CONTROL, emit_for
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.codegen.emit.types import memory_type
 from dlc.errors import InternalError
+from dlc.ir.chunks import chunk_count, parallel_loop
 from dlc.ir.core import Block, Func, Op
 from dlc.ir.dialects import buf, loop
 from dlc.ir.dialects.func import Return
@@ -33,19 +34,6 @@ class EmittedKernel:
     text: str
     declarations: tuple[str, ...]
     chunks: Expr
-
-
-def parallel_loop(func: Func) -> loop.For | None:
-    """The loop whose iterations are the kernel's chunks."""
-    for op in func.block.ops:
-        if isinstance(op, loop.For) and op.kind == "parallel":
-            return op
-    return None
-
-
-def chunk_count(func: Func) -> Expr:
-    found = parallel_loop(func)
-    return as_expr(1) if found is None else found.upper
 
 
 def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | None = None) -> EmittedKernel:

@@ -16,6 +16,7 @@ from dlc.ir.dialects import (
     graph_quant,
     graph_shape,
     loop,
+    run,
     vec,
 )
 
@@ -33,6 +34,7 @@ ALL_DIALECTS: Dialects = (
     buf.OPS,
     arith.OPS,
     vec.OPS,
+    run.OPS,
 )
 
 

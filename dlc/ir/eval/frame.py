@@ -53,11 +53,12 @@ class Symbols:
         return all(self._agrees(dim, size) for dim, size in zip(wanted, shape, strict=True))
 
     def _solve(self, dim: Expr, size: int) -> None:
-        unknown = sorted(dim.symbols() - self.numbers.keys())
-        if len(unknown) != 1 or not dim.is_linear_in(unknown[0]):
+        open_dim = dim.substitute({name: const(number) for name, number in self.numbers.items()})
+        unknown = sorted(open_dim.symbols())
+        if len(unknown) != 1 or not open_dim.is_linear_in(unknown[0]):
             return
-        factor = dim.coefficient(unknown[0])
-        rest = dim.substitute({**{k: const(v) for k, v in self.numbers.items()}, unknown[0]: 0})
+        factor = open_dim.coefficient(unknown[0])
+        rest = open_dim.substitute({unknown[0]: 0})
         if factor and rest.is_const and (size - rest.value) % factor == 0:
             self.numbers[unknown[0]] = (size - rest.value) // factor
 

@@ -1,4 +1,7 @@
-"""Evaluate a function, or one op, on NumPy arrays. Layouts are ignored: an array holds the logical contents."""
+"""Evaluate a function, or one op, on NumPy arrays.
+
+At the graph level layouts are ignored: an array holds the logical contents. At the loop level an array is a buffer.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dlc.errors import InternalError, UserError
-from dlc.ir.core import Func, Module, Op
+from dlc.ir.core import Func, Module, Op, Value
 from dlc.ir.eval import graph_flow, graph_index, graph_math, graph_nn, graph_quant, graph_shape
 from dlc.ir.eval.frame import Array, Frame, Run, Symbols, checked_feed, pure, symbolic
+from dlc.ir.eval.loop_run import RUNS as LOOP_RUNS
+from dlc.ir.eval.loop_run import evaluate_main, inputs_of, is_lowered
 from dlc.ir.pool import ConstantPool
 
 RUNS: dict[type[Op], Run] = {
@@ -22,6 +27,7 @@ RUNS: dict[type[Op], Run] = {
     **{kind: symbolic(meaning) for kind, meaning in graph_index.SYMBOLIC_MEANINGS.items()},
     **graph_shape.RUNS,
     **graph_flow.RUNS,
+    **LOOP_RUNS,
 }
 
 Feeds = Mapping[str, Array] | Sequence[Array]
@@ -30,6 +36,9 @@ Feeds = Mapping[str, Array] | Sequence[Array]
 def evaluate(module: Module, feeds: Feeds, func: str = "main") -> list[Array]:
     """The outputs of a function for inputs given by name or in order. Raises UserError for inputs that do not fit."""
     function = module.funcs[func]
+    if is_lowered(function):
+        names = _names(function, [function.args[n] for n in inputs_of(function)])
+        return evaluate_main(module, function, _ordered(function, names, feeds))
     frame = Frame(RUNS, module.pool, Symbols())
     with np.errstate(all="ignore"):
         contents = frame.run_block(function.block, _inputs(function, feeds, frame.symbols))
@@ -50,20 +59,28 @@ def evaluate_op(
 
 
 def _inputs(func: Func, feeds: Feeds, symbols: Symbols) -> list[object]:
-    given = func.attrs.get("inputs", ())
-    names = [str(name) for name in given] if isinstance(given, tuple) else []
-    names += [arg.hint or f"arg{n}" for n, arg in enumerate(func.args)][len(names) :]
-    if len(feeds) != len(func.args):
-        raise UserError(f"{func.name} has {len(func.args)} inputs ({', '.join(names)}), got {len(feeds)}")
-    if isinstance(feeds, Mapping):
-        if missing := [name for name in names if name not in feeds]:
-            raise UserError(f"{func.name} needs inputs that were not given: {', '.join(missing)}")
-        arrays = [feeds[name] for name in names]
-    else:
-        arrays = list(feeds)
+    names = _names(func, func.args)
+    arrays = _ordered(func, names, feeds)
     for name, arg, array in zip(names, func.args, arrays, strict=True):  # first: a type may use a later one's symbol
         checked_feed(name, arg.type, array, symbols)
     return [checked_feed(n, arg.type, a, symbols) for n, arg, a in zip(names, func.args, arrays, strict=True)]
+
+
+def _names(func: Func, inputs: Sequence[Value]) -> list[str]:
+    given = func.attrs.get("inputs", ())
+    names = [str(name) for name in given] if isinstance(given, tuple) else []
+    return names + [arg.hint or f"arg{n}" for n, arg in enumerate(inputs)][len(names) :]
+
+
+def _ordered(func: Func, names: Sequence[str], feeds: Feeds) -> list[Array]:
+    """The feeds in the order of the inputs."""
+    if len(feeds) != len(names):
+        raise UserError(f"{func.name} has {len(names)} inputs ({', '.join(names)}), got {len(feeds)}")
+    if not isinstance(feeds, Mapping):
+        return list(feeds)
+    if missing := [name for name in names if name not in feeds]:
+        raise UserError(f"{func.name} needs inputs that were not given: {', '.join(missing)}")
+    return [feeds[name] for name in names]
 
 
 def _array(content: object) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from dlc.ir.core import Op, Value
 from dlc.ir.dialects.graph_index import Gather
 from dlc.ir.dialects.graph_math import Add, Cast, Mul, Sub
-from dlc.ir.dialects.graph_shape import Concat, Dims_, Reshape, Slice
+from dlc.ir.dialects.graph_shape import Concat, Dims, Reshape, Slice
 from dlc.ir.dialects.shape_rules import Shape, tensor
 from dlc.ir.expr import Dim, as_dim, as_expr
 from dlc.ir.pool import ConstantPool
@@ -23,7 +23,7 @@ FEW = 64
 
 def dims_of(value: Value, pool: ConstantPool) -> tuple[Dim, ...] | None:
     """The elements of a small integer vector or scalar that is known as expressions."""
-    if (op := value.defined_by(Dims_)) is not None:
+    if (op := value.defined_by(Dims)) is not None:
         return tuple(as_dim(each) for each in op.values)
     array = contents(value, pool, FEW)
     if array is None or tensor(value).element != SI64 or array.ndim > 1:
@@ -32,19 +32,19 @@ def dims_of(value: Value, pool: ConstantPool) -> tuple[Dim, ...] | None:
 
 
 def has_dims(op: Op) -> bool:
-    return any(value.defined_by(Dims_) is not None for value in op.operands)
+    return any(value.defined_by(Dims) is not None for value in op.operands)
 
 
 def put_dims(rw: Rewriter, op: Op, values: Shape) -> None:
     """Replace an op by the dims it computes."""
     scalar = tensor(op.result).rank == 0
-    rw.replace(op, rw.insert(Dims_(values=values, scalar=scalar)).result)
+    rw.replace(op, rw.insert(Dims(values=values, scalar=scalar)).result)
 
 
-class KnownDims(Pattern[Dims_]):
+class KnownDims(Pattern[Dims]):
     """Dims without symbols -> a constant"""
 
-    def rewrite(self, op: Dims_, rw: Rewriter) -> NoMatch | None:
+    def rewrite(self, op: Dims, rw: Rewriter) -> NoMatch | None:
         values = [each for dim in op.values if isinstance(each := as_dim(dim), int)]
         if len(values) != len(op.values):
             return NoMatch("a dimension is symbolic")
@@ -57,7 +57,7 @@ class SelectedDims(Pattern[Gather | Slice]):
     """An element or a slice of dims -> dims"""
 
     def rewrite(self, op: Gather | Slice, rw: Rewriter) -> NoMatch | None:
-        source = op.x.defined_by(Dims_)
+        source = op.x.defined_by(Dims)
         if source is None or source.scalar:
             return NoMatch("x are no dims")
         if tensor(op.result).rank > 1:
@@ -95,7 +95,7 @@ class ReshapedDims(Pattern[Reshape | Cast]):
     """A scalar as a vector, a vector of one as a scalar, a cast to the same type -> dims"""
 
     def rewrite(self, op: Reshape | Cast, rw: Rewriter) -> NoMatch | None:
-        source = op.x.defined_by(Dims_)
+        source = op.x.defined_by(Dims)
         if source is None or tensor(op.result).rank > 1 or tensor(op.result).element != SI64:
             return NoMatch("not dims to dims")
         put_dims(rw, op, source.values)

@@ -4,27 +4,35 @@
 
 The evaluator does the arithmetic, so that folding means what the IR means. What stays:
   - results with symbolic dimensions, strings and several results (their contents are no constants of ours);
-  - results of more than `few` elements that are larger than everything they are made of, such as a broadcast or an
-    iota: as code they take no memory;
+  - results of more than `few` elements that are larger than everything they are made of, such as a broadcast, an iota
+    or dequantized weights: as code they take no memory (twice as large is allowed: float16 weights as float32);
   - relayouts: the packing of weights belongs to the end of the compiler, and the pool holds logical contents.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from dlc.errors import UserError
-from dlc.ir.core import Module, Op
-from dlc.ir.dialects.graph_shape import Constant, Relayout
+from dlc.ir.attrs import attribute_text
+from dlc.ir.core import Attribute, Block, Module, Op
+from dlc.ir.dialects.graph_shape import Concat, Constant, Relayout
 from dlc.ir.eval.interpreter import evaluate_op
+from dlc.ir.expr import Expr
 from dlc.ir.levels import Level
-from dlc.ir.opdef import PURE, TERMINATOR
+from dlc.ir.opdef import ELEMENTWISE, PURE, TERMINATOR
+from dlc.ir.pool import ConstantPool, DenseRef
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
-from dlc.ir.types import STRING, TensorType
+from dlc.ir.types import STRING, Array, TensorType
 from dlc.passes.base import Pass, PassContext
+from dlc.passes.graph.fusion_roles import is_index_map
+
+GROWTH = 2
+LAZY = 1 << 14  # elements from which hashing the contents costs more than it is worth
 
 
 @dataclass(frozen=True)
@@ -54,25 +62,60 @@ class OpOverConstants(Pattern[Op]):
             return NoMatch("an operand is no constant")
         if len(op.results) != 1 or not is_storable(op.result.type):
             return NoMatch("the result is not one static tensor of numbers")
+        if any(map(has_symbols, op.attrs.values())):
+            return NoMatch("an attribute is symbolic")
         if reason := self.too_large(op, constants):
             return NoMatch(reason)
         try:
-            (array,) = evaluate_op(op, [rw.pool.get(source.value) for source in constants], pool=rw.pool)
+            value = folded_value(op, constants, rw.pool)
         except UserError as error:
             return NoMatch(f"the evaluator refuses: {error.message}")
-        value = rw.pool.add(np.ascontiguousarray(array).reshape(array.shape))
         folded = rw.insert(Constant(value=value, type=op.result.type), *constants)
         rw.replace(op, folded.result)
         return None
 
     def too_large(self, op: Op, constants: list[Constant]) -> str | None:
-        count = elements(op.result.type)
-        if count <= self.few:
+        if elements(op.result.type) <= self.few:
             return None
-        if count > self.most:
+        if elements(op.result.type) > self.most:
             return "the result is too large"
-        made_of = max((elements(source.type) for source in constants), default=0)
-        return "the result is larger than what it is made of" if count > made_of else None
+        made_of = max((size(source.type) for source in constants), default=0)
+        return "the result is larger than what it is made of" if size(op.result.type) > GROWTH * made_of else None
+
+
+def folded_value(op: Op, constants: list[Constant], pool: ConstantPool) -> DenseRef:
+    """The constant that an op computes. Large ones are named after what they come from, and computed when first read."""
+    compute = Computation(detached(op), tuple(source.value for source in constants), pool)
+    if elements(op.result.type) < LAZY or not (op.spec.has(ELEMENTWISE) or isinstance(op, Concat) or is_index_map(op)):
+        return pool.add(compute())
+    attrs = ", ".join(f"{name} = {attribute_text(value)}" for name, value in op.attrs.items())
+    text = f"{op.name}({', '.join(map(str, compute.operands))}) {attrs} {op.result.type}"
+    return pool.add_lazy(hashlib.blake2b(text.encode(), digest_size=10).hexdigest(), compute)
+
+
+@dataclass(frozen=True)
+class Computation:
+    """What a folded op computes, to be run now or later."""
+
+    op: Op
+    operands: tuple[DenseRef, ...]
+    pool: ConstantPool
+
+    def __call__(self) -> Array:
+        (array,) = evaluate_op(self.op, [self.pool.get(ref) for ref in self.operands], pool=self.pool)
+        return np.ascontiguousarray(array).reshape(array.shape)
+
+
+def detached(op: Op) -> Op:
+    """A copy that reads the arguments of no block of any function, so that it lives on when the op is erased."""
+    block = Block(value.type for value in op.operands)
+    return op.clone(dict(zip(op.operands, block.args, strict=True)))
+
+
+def has_symbols(value: Attribute) -> bool:
+    if isinstance(value, tuple):
+        return any(map(has_symbols, value))
+    return isinstance(value, Expr) and not value.is_const
 
 
 def is_storable(kind: object) -> bool:
@@ -82,3 +125,8 @@ def is_storable(kind: object) -> bool:
 def elements(kind: object) -> int:
     count = kind.elements if isinstance(kind, TensorType) else None
     return count if isinstance(count, int) else 0
+
+
+def size(kind: TensorType) -> int:
+    """Bytes."""
+    return elements(kind) * kind.scalar.bytes

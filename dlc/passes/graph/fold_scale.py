@@ -20,7 +20,7 @@ from dlc.ir.dialects.graph_nn import Conv, MatMul
 from dlc.ir.dialects.graph_shape import Reshape, Slice, Transpose
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.levels import Level
-from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
+from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.ir.types import F32, F64
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.constants import is_constant_expression, is_number
@@ -42,7 +42,8 @@ class FoldScale(Pass):
     leaves: ClassVar[Level] = Level.GRAPH
 
     def run(self, module: Module, cx: PassContext) -> bool:
-        return apply_patterns(module, [ScaleAfterBias(), ScaleAfterLinear(), ScaleBeforeConv(), ScaleBeforeMatMul()], cx)
+        patterns: list[AnyPattern] = [ScaleAfterBias(), ScaleAfterLinear(), ScaleBeforeConv(), ScaleBeforeMatMul()]
+        return apply_patterns(module, patterns, cx)
 
 
 class ScaleAfterLinear(Pattern[Mul]):
@@ -91,7 +92,7 @@ class ScaleBeforeConv(Pattern[Conv]):
             return NoMatch("the factor is neither one number nor one per channel of x")
         factor = reshaped(rw, scale.b, () if count == 1 else (1, count, *ones(full[2:])))
         weights = rw.insert(Mul(op.w, factor), scale)
-        rw.replace(op, rw.insert(with_weights(op, weights.result), scale).result)
+        rw.replace(op, rw.insert(Conv(scale.a, weights.result, **op.attrs), scale).result)
         return None
 
 
@@ -120,6 +121,8 @@ class ScaleBeforeMatMul(Pattern[MatMul]):
 def scale_above(value: Value, rw: Rewriter) -> tuple[Mul, list[Op]] | None:
     """The product with one number that a value is, and the movements in between, nearest to the value first."""
     moves: list[Op] = []
+    if is_constant_expression(value):
+        return None  # weights: their factor is computed at compile time, and is where the patterns above put it
     while value.has_one_use():
         op = value.defining_op
         if isinstance(op, Mul):

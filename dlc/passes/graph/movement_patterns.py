@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from dlc.ir.core import Op, Value
+from dlc.ir.core import Value
 from dlc.ir.dialects.graph_index import Gather
 from dlc.ir.dialects.graph_math import Elementwise
 from dlc.ir.dialects.graph_nn import MatMul
@@ -190,8 +190,8 @@ class GatherIsSlice(Pattern[Gather]):
         length = shape[op.axis]
         if indices is None or indices.size == 0 or not isinstance(length, int):
             return NoMatch("the indices are not a few constants into an axis of known size")
-        wanted = [int(i) + (length if i < 0 else 0) for i in indices.reshape(-1)]
-        if wanted != list(range(wanted[0], wanted[0] + len(wanted))) or wanted[0] < 0 or wanted[-1] >= length:
+        wanted = [int(i) % length if -length <= int(i) < length else length for i in indices.reshape(-1)]
+        if wanted != list(range(wanted[0], wanted[0] + len(wanted))) or wanted[-1] >= length:
             return NoMatch("the indices are not consecutive")
         starts = tuple(wanted[0] if axis == op.axis else 0 for axis in range(len(shape)))
         sizes = tuple(len(wanted) if axis == op.axis else dim for axis, dim in enumerate(shape))

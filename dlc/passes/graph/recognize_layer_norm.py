@@ -42,7 +42,7 @@ class NormFormula(Pattern[Div | Mul]):
             if found is None:
                 continue
             squared, axes, epsilon = found
-            if squared is not top and not same_difference(squared, top) or top.type != op.result.type:
+            if (squared is not top and not same_difference(squared, top)) or top.type != op.result.type:
                 return NoMatch("what is divided is not what the root is made of")
             x = centred(top, axes)
             kind = RmsNorm if x is None else LayerNorm

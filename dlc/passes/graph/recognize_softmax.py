@@ -16,7 +16,7 @@ from dlc.ir.core import Module, Value
 from dlc.ir.dialects.graph_math import Add, Div, Exp, Log, Mul, Neg, Reciprocal, Sub
 from dlc.ir.dialects.graph_nn import LogSoftmax, Reduce, Softmax
 from dlc.ir.levels import Level
-from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
+from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.passes.base import Pass, PassContext
 
 
@@ -27,7 +27,7 @@ class RecognizeSoftmax(Pass):
     leaves: ClassVar[Level] = Level.GRAPH
 
     def run(self, module: Module, cx: PassContext) -> bool:
-        patterns = [SoftmaxFormula(), LogOfSoftmax(), LogSoftmaxFormula()]
+        patterns: list[AnyPattern] = [SoftmaxFormula(), LogOfSoftmax(), LogSoftmaxFormula()]
         return apply_patterns(module, patterns, cx)
 
 

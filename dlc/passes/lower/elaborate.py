@@ -54,6 +54,9 @@ class Frame:
             frame = frame.parent
         raise UserError(f"{name!r} is not defined")
 
+    def has(self, name: str) -> bool:
+        return name in self.names or (self.parent is not None and self.parent.has(name))
+
 
 class GiveValue(Exception):
     """Carries the value of a function's `give` out of its body."""
@@ -131,14 +134,16 @@ class Elaborator:
             if item.splat:
                 if not isinstance(upper, list):
                     raise UserError(f"*{item.name} needs a list of extents")
-                for n, extent in enumerate(upper):
+                lowers = [0] * len(upper) if item.lower is None else self.expression(item.lower, frame)
+                for n, (low, high) in enumerate(zip(lowers, upper, strict=True)):  # type: ignore[call-overload]
                     suffix = "last" if n == len(upper) - 1 else str(n)
-                    loops.append((f"*{item.name}", f"{item.name}.{suffix}", const(0), as_expr(extent)))
+                    bounds = self.simplified(as_expr(low)), self.simplified(as_expr(high))
+                    loops.append((f"*{item.name}", f"{item.name}.{suffix}", *bounds))
                 if not upper:
                     loops.append((f"*{item.name}", "", const(0), const(0)))
                 continue
             lower = const(0) if item.lower is None else as_expr(self.index(item.lower, frame))
-            loops.append((item.name, item.name, lower, as_expr(upper)))  # type: ignore[arg-type]
+            loops.append((item.name, item.name, self.simplified(lower), self.simplified(as_expr(upper))))  # type: ignore[arg-type]
         return loops
 
     def nested(self, loops: list[tuple[str, str, Expr, Expr]], frame: Frame, body: Callable[[Frame], None]) -> None:
@@ -184,6 +189,8 @@ class Elaborator:
             case s.For():
                 loops = self.loop_ranges(node.ranges, frame)
                 self.nested(loops, Frame({}, frame.file, frame), lambda inner: self.statements(node.body, Frame({}, frame.file, inner)))
+            case s.Each():
+                self.each(node, frame)
             case s.If():
                 self.branch(node, frame)
             case s.While():
@@ -201,6 +208,11 @@ class Elaborator:
         self.check_rank(target, index, node, frame)
         value = self.expression(node.value, frame)
         self.binding.write(target, index, value)
+
+    def each(self, node: s.Each, frame: Frame) -> None:
+        for item in self.expression(node.source, frame):  # type: ignore[attr-defined]
+            members = item if len(node.names) > 1 else [item]
+            self.statements(node.body, Frame(dict(zip(node.names, members, strict=True)), frame.file, frame))
 
     def check_rank(self, tensor: Tensor, index: list[Expr], node: s.Node, frame: Frame) -> None:
         if len(index) != tensor.type.rank:
@@ -361,6 +373,9 @@ class Elaborator:
     def call(self, node: s.Call, frame: Frame) -> object:
         name = node.name
         arguments = self.arguments(node.arguments, frame)
+        local = frame.find(name) if frame.has(name) else None
+        if callable(local):
+            return local(*arguments)
         if arguments and isinstance(arguments[0], Tensor):
             tensor = arguments[0]
             found = builtins.tensor_builtin(name, tensor.type, arguments[1:], self.binding.computing(tensor.type))

@@ -7,12 +7,16 @@ dimensions), or a scalar that the kernel computes (`Scalar`). Arithmetic stays o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dlc.errors import UserError
 from dlc.ir.core import Block, Location, Op, Value
 from dlc.ir.dialects import arith
 from dlc.ir.expr import Expr, as_expr, maximum, minimum, sym
 from dlc.ir.types import BOOL, F32, INDEX, SI64, ScalarType
+
+
+OpT = TypeVar("OpT", bound=Op)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Emitter:
         self.variables: dict[str, Value] = {}
         self._count = 0
 
-    def add[T: Op](self, op: T) -> T:
+    def add(self, op: OpT) -> OpT:
         op.loc = self.loc
         return self.block.append(op)
 

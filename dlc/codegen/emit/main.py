@@ -1,0 +1,87 @@
+"""`main` of the loop level to the function that one inference calls: kernels in order, on the arena's buffers.
+
+    i32 dlc_main(ptr ctx, ptr dims, ptr buffers, ptr workspace)
+
+`buffers` holds the caller's inputs, then the outputs. Each kernel gets an array of pointers; its chunks are handed to
+the thread pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dlc.codegen.emit.scope import Scope, Writer
+from dlc.errors import InternalError
+from dlc.ir.core import Func, Value
+from dlc.ir.dialects import run
+from dlc.ir.dialects.func import Return
+from dlc.ir.expr import Expr, as_expr
+
+
+def emit_main(func: Func, symbols: Sequence[str]) -> str:
+    """LLVM text of `dlc_main`. Raises InternalError if memory has not been planned."""
+    w = Writer()
+    entry = w.new_block("entry")
+    w.scopes.append(Scope(entry))
+    for number, symbol in enumerate(symbols):
+        slot = w.assign(f"getelementptr i64, ptr %dims, i64 {number}", "slot")
+        w.symbols[symbol] = (w.assign(f"load i64, ptr {slot}, align 8", "n"), 0)
+    calls = [op for op in func.block.ops if isinstance(op, run.Call)]
+    most = max((len(op.operands) for op in calls), default=0)
+    w.line(f"%args = alloca [{max(1, most)} x ptr], align 16")
+    for number, arg in enumerate(func.args):
+        slot = w.assign(f"getelementptr ptr, ptr %buffers, i64 {number}", "slot")
+        w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8", "p"))
+    for op in func.block.ops:
+        match op:
+            case run.Alloc() | run.Constant():
+                w.define(op.result, _place(w, op))
+            case run.View():
+                w.define(op.result, w.use(op.buffer))
+            case run.Call():
+                _call(w, op)
+            case Return():
+                pass
+            case _:
+                raise InternalError(f"{op.name} cannot stand in main", op=op)
+    w.line("ret i32 0")
+    body = "\n".join(f"{b.label}:\n" + "\n".join(f"  {line}" for line in b.lines) for b in w.blocks)
+    kernels = sorted({op.kernel for op in calls})
+    declared = [f"declare hidden i32 @{name}(ptr, ptr, ptr, i64, i64)" for name in kernels]
+    declared += [f"declare {d}" for d in w.declared]
+    return "\n".join([
+        "@dlc_weights = external global i8, align 64",
+        "declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)",
+        *declared,
+        f"define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) nounwind {{\n{body}\n}}\n",
+    ])  # fmt: skip
+
+
+def _place(w: Writer, op: run.Alloc | run.Constant) -> str:
+    if not isinstance(op.offset, Expr):
+        raise InternalError("memory has not been planned: run plan-memory", op=op)
+    base = "%workspace" if isinstance(op, run.Alloc) else "@dlc_weights"
+    return w.assign(f"getelementptr i8, ptr {base}, i64 {w.integer(w.canonical(op.offset, []))}", "p")
+
+
+def _call(w: Writer, op: run.Call) -> None:
+    for number, value in enumerate(op.operands):
+        _store_argument(w, number, value)
+    chunks = w.integer(as_expr(op.chunks))
+    if op.chunks == 1:
+        status = w.assign(f"call i32 @{op.kernel}(ptr %ctx, ptr %dims, ptr %args, i64 0, i64 1)", "s")
+    else:
+        status = w.assign(
+            f"call i32 @dlc_parallel(ptr %ctx, ptr @{op.kernel}, ptr %dims, ptr %args, i64 {chunks})", "s"
+        )
+    bad = w.assign(f"icmp ne i32 {status}, 0", "bad")
+    before = w.block
+    failed, following = w.new_block("failed"), w.new_block("next")
+    before.lines.append(f"br i1 {bad}, label %{failed.label}, label %{following.label}")
+    failed.lines.append(f"ret i32 {status}")
+    w.scopes[-1].block = following
+
+
+def _store_argument(w: Writer, number: int, value: Value) -> None:
+    slot = w.assign(f"getelementptr [1 x ptr], ptr %args, i64 0, i64 {number}", "slot")
+    w.line(f"store ptr {w.use(value)}, ptr {slot}, align 8")

@@ -1,0 +1,124 @@
+"""From the loop level to the shared library: kernels to objects (in helper processes when there are many), weights, link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlc.codegen.artifact import FORMAT, write_artifact
+from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
+from dlc.codegen.emit.main import emit_main
+from dlc.driver.pipeline import Lowered, Options
+from dlc.driver.workers import compile_texts
+from dlc.errors import InternalError
+from dlc.ir.core import Func, Module
+from dlc.ir.dialects import run
+from dlc.ir.expr import Expr
+from dlc.ir.packing import pack
+from dlc.ir.types import TensorType, Type
+from dlc.target import Target
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """LLVM text of a model: batches of kernels, and `dlc_main`."""
+
+    kernels: tuple[EmittedKernel, ...]
+    texts: tuple[str, ...]
+
+
+def named_dims(module: Module) -> tuple[str, ...]:
+    """The symbols of the inputs, in the order of their first mention: the index into `dims`."""
+    found: dict[str, None] = {}
+    for arg in module.main.args:
+        for dim in getattr(arg.type, "shape", ()):
+            if isinstance(dim, Expr):
+                found |= dict.fromkeys(sorted(dim.symbols()))
+    return tuple(found)
+
+
+def kernel_funcs(module: Module) -> list[Func]:
+    return [func for name, func in module.funcs.items() if name != "main"]
+
+
+def emit_model(module: Module, target: Target) -> Emitted:
+    """LLVM text of all kernels and of `main`."""
+    symbols = named_dims(module)
+    kernels = tuple(emit_kernel(func, symbols, target) for func in kernel_funcs(module))
+    texts = [module_text(batch, target) for batch in batches(kernels)]
+    return Emitted(kernels, (*texts, emit_main(module.main, symbols)))
+
+
+def batches(kernels: Sequence[EmittedKernel]) -> list[list[EmittedKernel]]:
+    """Kernels in groups of about equal length of text, so that helpers finish together."""
+    limit = max(20_000, sum(len(k.text) for k in kernels) // 16)
+    groups: list[list[EmittedKernel]] = []
+    size = limit
+    for kernel in kernels:
+        if size >= limit:
+            groups.append([])
+            size = 0
+        groups[-1].append(kernel)
+        size += len(kernel.text)
+    return groups
+
+
+def build_artifact(lowered: Lowered, options: Options, path: str | os.PathLike[str]) -> None:
+    """Write the shared library of a lowered model to `path`, whole or not at all."""
+    target = options.target
+    emitted = emit_model(lowered.module, target)
+    objects = compile_texts(emitted.texts, target)
+    pieces, total = weight_pieces(lowered.module)
+    write_artifact(
+        path, objects=objects, metadata=metadata(lowered, target), weights=pieces, weights_bytes=total,
+        machine=target.arch,
+    )  # fmt: skip
+
+
+def weight_pieces(module: Module) -> tuple[list[tuple[int, np.ndarray]], int]:
+    """(offset, contents as they lie in memory) of each constant, and the size of them all."""
+    pieces: dict[int, np.ndarray] = {}
+    for op in module.main.block.ops:
+        if isinstance(op, run.Constant) and isinstance(op.offset, Expr) and op.offset.value not in pieces:
+            packed = pack(module.pool.get(op.value), op.tensor)
+            if packed.nbytes:
+                pieces[op.offset.value] = packed
+    total = module.main.attrs.get("weights", 0)
+    if not isinstance(total, int):
+        raise InternalError("memory has not been planned")
+    return sorted(pieces.items()), total
+
+
+def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
+    """What the runtime needs to know about the model."""
+    main = lowered.module.main
+    return {
+        "format": FORMAT,
+        "machine": target.arch,
+        "features": list(target.features),
+        "symbols": list(named_dims(lowered.module)),
+        "derived": [],
+        "inputs": [spec(name, kind) for name, kind in lowered.inputs],
+        "outputs": [spec(name, kind) for name, kind in lowered.outputs],
+        "workspace": dim(main.attrs["workspace"]),
+        "errors": {},
+        "kernels": [func.name for func in kernel_funcs(lowered.module)],
+        "extra": {"target": str(target), "weights": main.attrs["weights"], "operators": lowered.graph_ops},
+    }
+
+
+def spec(name: str, kind: Type) -> dict[str, object]:
+    if not isinstance(kind, TensorType):
+        raise InternalError(f"{name!r} is a {kind}, not a tensor")
+    return {"name": name, "dtype": kind.scalar.dtype.name, "shape": [dim(d) for d in kind.shape]}
+
+
+def dim(value: object) -> int | str:
+    if isinstance(value, Expr):
+        return value.value if value.is_const else str(value)
+    if isinstance(value, int):
+        return value
+    raise InternalError(f"{value!r} is not a dimension")

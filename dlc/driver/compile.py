@@ -1,0 +1,85 @@
+"""`dlc.compile`: the whole path, with the cache in front of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlc.driver.build import build_artifact
+from dlc.driver.cache import Cache, model_key
+from dlc.driver.pipeline import Options, lowered_module
+from dlc.errors import UserError
+from dlc.runtime import CompiledModel, load
+from dlc.target import Target, host_can_run
+
+
+def compile_model(
+    source: Any,
+    *,
+    target: str | Target = "host",
+    input_shapes: Mapping[str, Sequence[int | str]] | None = None,
+    opt_level: int = 3,
+    threads: int | None = None,
+    disable: Iterable[str] = (),
+    exact: bool = False,
+    cache: bool = True,
+) -> CompiledModel:
+    """Compile a model (path, bytes or onnx.ModelProto) and load it. The arguments are those of docs: interface.
+
+    Raises UserError for what the caller can mend, UnsupportedOps if the model holds operators that dlc cannot take.
+    """
+    options = make_options(target, input_shapes, opt_level, disable, exact)
+    runnable, missing = host_can_run(options.target)
+    if not runnable:
+        raise UserError(
+            f"this machine cannot run code for {options.target}: it lacks {', '.join(missing)}",
+            hint="use `dlc compile -o model.so` to write the library without loading it",
+        )
+    return load(compiled_path(source, options, cache), threads)
+
+
+def make_options(
+    target: str | Target,
+    input_shapes: Mapping[str, Sequence[int | str]] | None,
+    opt_level: int,
+    disable: Iterable[str],
+    exact: bool,
+) -> Options:
+    """Check and normalize the arguments of a compilation."""
+    if opt_level not in (0, 1, 2, 3):
+        raise UserError(f"opt_level must be 0, 1, 2 or 3, got {opt_level!r}")
+    if isinstance(disable, str):
+        disable = (disable,)
+    shapes = None if input_shapes is None else tuple((n, tuple(s)) for n, s in sorted(input_shapes.items()))
+    chosen = target if isinstance(target, Target) else Target.parse(target)
+    return Options(chosen, shapes, opt_level, tuple(sorted(set(disable))), exact)
+
+
+def compiled_path(source: Any, options: Options, use_cache: bool = True) -> Path:
+    """The shared library of a model: from the cache, or compiled now (into the cache, or a temporary folder)."""
+    cache = Cache.default() if use_cache else None
+    if cache is None:
+        folder = tempfile.mkdtemp(prefix="dlc-")
+        path = Path(folder) / "model.so"
+        write_library(source, options, path)
+        return path
+    key = model_key(source, options.key())
+    found = cache.find(key)
+    if found is not None:
+        return found
+    path = cache.path_for(key)
+    depends = write_library(source, options, path)
+    cache.record(key, depends)
+    return path
+
+
+
+
+def write_library(source: Any, options: Options, path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Compile a model into the shared library `path`; returns the files that it was made from."""
+    lowered = lowered_module(source, options)
+    build_artifact(lowered, options, path)
+    return lowered.files

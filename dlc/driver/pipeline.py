@@ -1,0 +1,87 @@
+"""From a model file to the loop level: the importer and the passes, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlc.frontends.load import load_model
+from dlc.ir.core import Module
+from dlc.ir.types import Type
+from dlc.passes.base import CompileOptions, Pass, PassContext
+from dlc.passes.graph.choose_layout import ChooseLayout
+from dlc.passes.lower.lower_graph import LowerGraph
+from dlc.passes.lower.plan_memory import PlanMemory
+from dlc.passes.manager import Checks, Dump, PassManager, PassRecord
+from dlc.passes.pipelines import graph_pipeline
+from dlc.target import Target
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a compilation depends on besides the model."""
+
+    target: Target
+    input_shapes: tuple[tuple[str, tuple[int | str, ...]], ...] | None = None
+    opt_level: int = 3
+    disable: tuple[str, ...] = ()
+    exact: bool = False
+
+    def key(self) -> str:
+        return f"{self.target}|{self.input_shapes}|{self.opt_level}|{self.disable}|{self.exact}"
+
+
+@dataclass
+class Lowered:
+    """A model at the loop level, with what the metadata of the artefact needs from the graph level."""
+
+    module: Module
+    inputs: list[tuple[str, Type]]
+    outputs: list[tuple[str, Type]]
+    records: list[PassRecord]
+    files: tuple[str, ...] = ()
+    graph_ops: dict[str, int] = field(default_factory=dict)
+
+
+def passes_for(options: Options) -> tuple[Pass, ...]:
+    """The whole pipeline from the imported graph to the loop level."""
+    return (
+        *graph_pipeline(options.opt_level, options.disable),
+        *([] if "choose-layout" in options.disable else [ChooseLayout()]),  # after fusion: one choice per kernel
+        LowerGraph(),
+        PlanMemory(),  # last: every buffer exists
+    )
+
+
+def imported_module(source: Any, options: Options) -> Module:
+    """The graph level as imported, before any pass."""
+    shapes = None if options.input_shapes is None else {name: list(shape) for name, shape in options.input_shapes}
+    return load_model(source, input_shapes=shapes)
+
+
+def lowered_module(source: Any, options: Options, dump: Dump | None = None, verify: bool = False) -> Lowered:
+    """Import `source` and run the passes."""
+    module = imported_module(source, options)
+    main = module.main
+    names = main.attrs
+    inputs = list(zip(names["inputs"], [a.type for a in main.args], strict=True))  # type: ignore[arg-type]
+    outputs = list(zip(names["outputs"], [v.type for v in main.terminator.operands], strict=True))  # type: ignore[arg-type]
+    ops: dict[str, int] = {}
+    for op in main.block.ops:
+        ops[op.name] = ops.get(op.name, 0) + 1
+    records = run_passes(module, passes_for(options), options, dump, verify)
+    files = (str(source),) if isinstance(source, str | Path) else ()
+    return Lowered(module, inputs, outputs, records, files, ops)  # type: ignore[arg-type]
+
+
+def run_passes(
+    module: Module, passes: tuple[Pass, ...], options: Options, dump: Dump | None = None, verify: bool = False,
+    reproducers: Path | None = None,
+) -> list[PassRecord]:  # fmt: skip
+    """Run passes on a module with the context that the options ask for."""
+    context = PassContext(options.target, module.pool, CompileOptions(options.opt_level, options.exact))
+    manager = PassManager(passes, Checks(verify=verify, reproducers=reproducers), dump)
+    return list(manager.run(module, context))
+
+

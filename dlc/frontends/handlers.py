@@ -1,0 +1,35 @@
+"""All handlers by domain and operator."""
+
+from __future__ import annotations
+
+from dlc.frontends import (
+    ops_einsum,
+    ops_flow,
+    ops_index,
+    ops_math,
+    ops_nn,
+    ops_norm,
+    ops_quant,
+    ops_reduce,
+    ops_resize,
+    ops_shape,
+)
+from dlc.frontends.context import Handler
+
+HANDLERS: dict[str, dict[str, Handler]] = {
+    "": {
+        **ops_math.HANDLERS,
+        **ops_nn.HANDLERS,
+        **ops_norm.HANDLERS,
+        **ops_reduce.HANDLERS,
+        **ops_shape.HANDLERS,
+        **ops_index.HANDLERS,
+        **ops_resize.HANDLERS,
+        **ops_quant.HANDLERS,
+        **ops_flow.HANDLERS,
+        **ops_einsum.HANDLERS,
+    },
+    "com.microsoft": {
+        **ops_quant.MICROSOFT,
+    },
+}

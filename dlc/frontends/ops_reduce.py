@@ -1,0 +1,81 @@
+"""Reductions, running sums, and what orders elements along an axis."""
+
+from __future__ import annotations
+
+from dlc.frontends.build import cast, reduced, reshaped
+from dlc.frontends.context import Handler, NodeContext, Unsupported
+from dlc.frontends.shapes import axes_of, canonical_axes, canonical_axis, flattened
+from dlc.ir.core import Value
+from dlc.ir.dialects.graph_index import CumSum, TopK
+from dlc.ir.dialects.graph_nn import ArgReduce, Hardmax, LogSoftmax, Softmax
+from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.expr import Dim
+from dlc.ir.types import BOOL, UI8
+
+
+def reduction(kind: str, since: int = 18) -> Handler:
+    """`since`: the opset that made the axes an input."""
+
+    def handler(cx: NodeContext) -> Value:
+        x = cx.x()
+        axes = axes_of(cx, 1, since)
+        if axes or (axes is not None and cx.version < since):
+            chosen = canonical_axes(axes, tensor(x).rank)
+        else:
+            chosen = () if cx.flag("noop_with_empty_axes") else tuple(range(tensor(x).rank))
+        keepdims = cx.flag("keepdims", True)
+        if tensor(x).scalar != BOOL:
+            return reduced(cx, x, kind, chosen, keepdims)
+        return cast(cx, reduced(cx, cast(cx, x, UI8), kind, chosen, keepdims), BOOL)
+
+    return handler
+
+
+def arg_reduction(kind: str) -> Handler:
+    def handler(cx: NodeContext) -> Value:
+        axis = canonical_axis(cx.integer("axis", 0), cx.type().rank)
+        keepdims, last = cx.flag("keepdims", True), cx.flag("select_last_index")
+        return cx.put(ArgReduce(cx.x(), kind=kind, axis=axis, keepdims=keepdims, last=last))
+
+    return handler
+
+
+def along_axis(kind: type[Softmax] | type[LogSoftmax] | type[Hardmax]) -> Handler:
+    """Softmax and its like. Before opset 13 all axes from `axis` on are taken as one."""
+
+    def handler(cx: NodeContext) -> Value:
+        x = cx.x()
+        shape = tensor(x).shape
+        axis = canonical_axis(cx.integer("axis", -1 if cx.version >= 13 else 1), len(shape))
+        if cx.version >= 13 or axis == len(shape) - 1 or all(dim == 1 for dim in shape[axis + 1 :]):
+            return cx.put(kind(x, axis=axis))
+        flat = reshaped(cx, x, flattened(shape, axis))
+        return reshaped(cx, cx.put(kind(flat, axis=1)), shape)
+
+    return handler
+
+
+def cum_sum(cx: NodeContext) -> Value:
+    (axis,) = cx.numbers(1, "axis")
+    found = canonical_axis(axis, cx.type().rank)
+    return cx.put(CumSum(cx.x(), axis=found, exclusive=cx.flag("exclusive"), reverse=cx.flag("reverse")))
+
+
+def top_k(cx: NodeContext) -> tuple[Value, Value]:
+    count: Dim = cx.integer("k") if cx.version < 10 else cx.dims(1, "k")[0]
+    axis = canonical_axis(cx.integer("axis", -1), cx.type().rank)
+    if isinstance(count, int) and count < 0:
+        raise Unsupported(f"its k is {count}")
+    largest, ordered = cx.flag("largest", True), cx.flag("sorted", True)
+    op = cx.put_op(TopK(cx.x(), axis=axis, k=count, largest=largest, sorted=ordered))
+    return op.results[0], op.results[1]
+
+
+HANDLERS: dict[str, Handler] = {
+    "ReduceSum": reduction("sum", 13), "ReduceMean": reduction("mean"), "ReduceMax": reduction("max"),
+    "ReduceMin": reduction("min"), "ReduceProd": reduction("prod"), "ReduceL1": reduction("l1"),
+    "ReduceL2": reduction("l2"), "ReduceLogSum": reduction("log_sum"), "ReduceLogSumExp": reduction("log_sum_exp"),
+    "ReduceSumSquare": reduction("sum_square"), "ArgMax": arg_reduction("max"), "ArgMin": arg_reduction("min"),
+    "Softmax": along_axis(Softmax), "LogSoftmax": along_axis(LogSoftmax), "Hardmax": along_axis(Hardmax),
+    "CumSum": cum_sum, "TopK": top_k,
+}  # fmt: skip

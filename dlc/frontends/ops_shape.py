@@ -1,0 +1,285 @@
+"""Operators that make, move and select elements by position."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlc.frontends.build import broadcasted, cast, padded, reshaped, shape_of, sliced, static_dim, transposed
+from dlc.frontends.contents import greatest
+from dlc.frontends.context import Handler, Item, NodeContext, Unsupported
+from dlc.frontends.known import fill_value
+from dlc.frontends.ops_math import element_from
+from dlc.frontends.records import TensorRecord
+from dlc.frontends.shapes import (
+    axes_of,
+    canonical_axes,
+    canonical_axis,
+    cut,
+    flattened,
+    quotient,
+    reshape_target,
+)
+from dlc.ir.core import Value
+from dlc.ir.dialects.graph_math import Add, Equal, Mul
+from dlc.ir.dialects.graph_shape import Concat, Iota, ReverseSequence, Slice, Tile, Trilu
+from dlc.ir.dialects.shape_rules import broadcast, tensor
+from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
+from dlc.ir.types import Array, TensorType, scalar_of
+
+Shape = tuple[Dim, ...]
+
+# -- constants ---------------------------------------------------------------------------------------------------------
+
+TYPED_VALUES = {
+    "value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64,
+    "value_string": object, "value_strings": object,
+}  # fmt: skip
+
+
+def constant(cx: NodeContext) -> Item:
+    value = cx.attribute("value")
+    if isinstance(value, TensorRecord):
+        if value.element is None:
+            raise Unsupported(f"a constant of type {value.type_name} is not supported")
+        return known(cx, value.load())
+    for name, dtype in TYPED_VALUES.items():
+        given = cx.attribute(name)
+        if given is not None:
+            return known(cx, np.array(given, dtype))
+    raise Unsupported("it has no value, or a sparse one")
+
+
+def known(cx: NodeContext, contents: Array) -> Item:
+    kind = TensorType(contents.shape, scalar_of(contents.dtype))
+    return Item(kind, contents=contents, builder=cx.builder, hint=cx.node.outputs[0])
+
+
+def constant_of_shape(cx: NodeContext) -> Value:
+    return broadcasted(cx, cx.constant(fill_value(cx)), cx.dims(0, "shape"))
+
+
+def always_known(cx: NodeContext) -> Value:
+    """Shape and Size: their results are known before a handler is asked."""
+    raise Unsupported("its input has no shape")
+
+
+def range_(cx: NodeContext) -> Value:
+    element = cx.type(0).scalar
+    (start,), (limit,), (step,) = (
+        _range_numbers(cx, n, name) for n, name in enumerate(("start", "limit", "delta"))
+    )  # fmt: skip
+    if not isinstance(step, int) or step == 0:
+        raise Unsupported(f"its delta is {step}, expected a number that is not 0")
+    distance = (as_expr(limit) - start) * (1 if step > 0 else -1)
+    count = greatest(as_dim(ceil_div(distance, abs(step))), 0)
+    values = cx.put(Iota(shape=(count,), axis=0, type=element))
+    if step != 1:
+        values = cx.put(Mul(values, cx.number(step, values)))
+    return values if start == 0 else cx.put(Add(values, cx.x(0)))
+
+
+def _range_numbers(cx: NodeContext, position: int, name: str) -> Shape:
+    if cx.contents(position) is None:
+        raise Unsupported(f"its {name} is computed from data, so the size of its result is known only at run time")
+    return cx.dims(position, name)
+
+
+def eye_like(cx: NodeContext) -> Value:
+    shape, offset = cx.shape(), cx.integer("k", 0)
+    element = element_from(cx, "dtype", cx.type().scalar)
+    rows = cx.put(Iota(shape=(shape[0], 1), axis=0))
+    columns = cx.put(Iota(shape=(1, shape[1]), axis=1))
+    if offset:
+        rows = cx.put(Add(rows, cx.number(offset, rows)))
+    return cast(cx, cx.put(Equal(rows, columns)), element)
+
+
+# -- shape -------------------------------------------------------------------------------------------------------------
+
+
+def reshape(cx: NodeContext) -> Value:
+    wanted: Shape = cx.dims(1, "shape") if cx.version >= 5 else cx.integers("shape")
+    return reshaped(cx, cx.x(), reshape_target(cx.shape(), wanted, cx.flag("allowzero")))
+
+
+def flatten(cx: NodeContext) -> Value:
+    axis = cx.integer("axis", 1)
+    shape = cx.shape()
+    return reshaped(cx, cx.x(), flattened(shape, axis + len(shape) if axis < 0 else axis))
+
+
+def squeeze(cx: NodeContext) -> Value:
+    axes, shape = axes_of(cx, 1, 13), cx.shape()
+    if axes is None:
+        if symbolic := [dim for dim in shape if isinstance(dim, Expr)]:
+            raise Unsupported(f"it drops every axis of size 1, and {symbolic[0]} is known only at run time")
+        drop = tuple(n for n, dim in enumerate(shape) if dim == 1)
+    else:
+        drop = canonical_axes(axes, len(shape))
+    if wrong := [shape[axis] for axis in drop if isinstance(shape[axis], int) and shape[axis] != 1]:
+        raise Unsupported(f"it drops an axis of size {wrong[0]}")
+    return reshaped(cx, cx.x(), tuple(dim for n, dim in enumerate(shape) if n not in drop))
+
+
+def unsqueeze(cx: NodeContext) -> Value:
+    axes, shape = axes_of(cx, 1, 13), list(cx.shape())
+    if axes is None:
+        raise Unsupported("its axes are missing")
+    for axis in sorted(canonical_axes(axes, len(shape) + len(axes))):
+        shape.insert(axis, 1)
+    return reshaped(cx, cx.x(), tuple(shape))
+
+
+def transpose(cx: NodeContext) -> Value:
+    rank = cx.type().rank
+    perm = cx.integers("perm", tuple(reversed(range(rank))))
+    return transposed(cx, cx.x(), canonical_axes(perm, rank))
+
+
+def expand(cx: NodeContext) -> Value:
+    return broadcasted(cx, cx.x(), broadcast((cx.shape(), cx.dims(1, "shape"))))
+
+
+def tile(cx: NodeContext) -> Value:
+    x = cx.x()
+    if cx.version < 6:
+        raise Unsupported("its form before opset 6 is not supported")
+    repeats = cx.dims(1, "repeats")
+    return x if all(each == 1 for each in repeats) else cx.put(Tile(x, repeats=repeats))
+
+
+def depth_to_space(cx: NodeContext) -> Value:
+    x, block = cx.x(), cx.integer("blocksize")
+    n, c, h, w = shape_of(x)
+    depth = quotient((c,), (block, block))
+    if cx.text("mode", "DCR") == "DCR":
+        split: Shape = (n, block, block, depth, h, w)
+        perm = (0, 3, 4, 1, 5, 2)
+    else:
+        split, perm = (n, depth, block, block, h, w), (0, 1, 4, 2, 5, 3)
+    moved = transposed(cx, reshaped(cx, x, split), perm)
+    return reshaped(cx, moved, (n, depth, as_dim(as_expr(h) * block), as_dim(as_expr(w) * block)))
+
+
+def space_to_depth(cx: NodeContext) -> Value:
+    x, block = cx.x(), cx.integer("blocksize")
+    n, c, h, w = shape_of(x)
+    high, wide = quotient((h,), (block,)), quotient((w,), (block,))
+    depth = as_dim(as_expr(c) * (block * block))
+    perm = (0, 3, 5, 1, 2, 4) if cx.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    moved = transposed(cx, reshaped(cx, x, (n, c, high, block, wide, block)), perm)
+    return reshaped(cx, moved, (n, depth, high, wide))
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+def concat(cx: NodeContext) -> Value:
+    values = cx.values()
+    axis = canonical_axis(cx.integer("axis", 1 if cx.version < 4 else None), tensor(values[0]).rank)
+    return values[0] if len(values) == 1 else cx.put(Concat(*values, axis=axis))
+
+
+def slice_(cx: NodeContext) -> Value:
+    starts, ends, axes, steps = _slice_arguments(cx)
+    x, shape = cx.x(), cx.shape()
+    cuts = {
+        axis: cut(shape[axis], start, end, step, cx.scope.assume)
+        for axis, start, end, step in zip(canonical_axes(axes, len(shape)), starts, ends, steps, strict=True)
+    }
+    if all(part.start == 0 and part.step == 1 and part.size == shape[axis] for axis, part in cuts.items()):
+        return x
+    every = [(cuts[n].start, cuts[n].size, cuts[n].step) if n in cuts else (0, dim, 1) for n, dim in enumerate(shape)]
+    first, sizes, strides = zip(*every, strict=True)
+    return cx.put(Slice(x, starts=first, sizes=sizes, steps=strides if any(step != 1 for step in strides) else ()))
+
+
+def _slice_arguments(cx: NodeContext) -> tuple[Shape, Shape, tuple[int, ...], tuple[int, ...]]:
+    if cx.version < 10:
+        starts: Shape = cx.integers("starts")
+        return starts, cx.integers("ends"), cx.integers("axes", tuple(range(len(starts)))), (1,) * len(starts)
+    starts, ends = cx.dims(1, "starts"), cx.dims(2, "ends")
+    axes = cx.numbers(3, "axes") if cx.has(3) else tuple(range(len(starts)))
+    return starts, ends, axes, cx.numbers(4, "steps") if cx.has(4) else (1,) * len(starts)
+
+
+def split(cx: NodeContext) -> list[Value]:
+    x = cx.x()
+    axis = canonical_axis(cx.integer("axis", 0), tensor(x).rank)
+    parts, start = [], as_expr(0)
+    for size in split_sizes(cx, shape_of(x)[axis], len(cx.node.outputs)):
+        parts.append(sliced(cx, x, axis, as_dim(start), size))
+        start = start + size
+    return parts
+
+
+def split_sizes(cx: NodeContext, dim: Dim, count: int) -> Shape:
+    if cx.version >= 13 and cx.has(1):
+        return cx.dims(1, "split")
+    if cx.attribute("split") is not None:
+        return cx.integers("split")
+    if isinstance(dim, Expr):
+        return (quotient((dim,), (count,)),) * count
+    size = -(-dim // count)
+    return (*(size,) * (count - 1), dim - size * (count - 1))
+
+
+def pad(cx: NodeContext) -> Value:
+    x, rank = cx.x(), cx.type().rank
+    pads: Shape = cx.dims(1, "pads") if cx.version >= 11 else cx.integers("pads" if cx.version > 1 else "paddings")
+    axes = canonical_axes(cx.numbers(3, "axes"), rank) if cx.version >= 18 and cx.has(3) else tuple(range(rank))
+    before, after = dict(zip(axes, pads, strict=False)), dict(zip(axes, pads[len(axes) :], strict=True))
+    mode = cx.text("mode", "constant")
+    full = [(before.get(n, 0), after.get(n, 0)) for n in range(rank)]
+    for axis, (low, high) in enumerate(full):  # a negative pad cuts
+        cut_low, cut_high = _negative(low), _negative(high)
+        if cut_low or cut_high:
+            x = sliced(cx, x, axis, cut_low, as_dim(as_expr(shape_of(x)[axis]) - cut_low - cut_high))
+    added = [tuple(0 if _negative(each) else each for each in pair) for pair in full]
+    return padded(cx, x, tuple(p[0] for p in added), tuple(p[1] for p in added), mode, _pad_value(cx))
+
+
+def _negative(pad: Dim) -> int:
+    return -pad if isinstance(pad, int) and pad < 0 else 0
+
+
+def _pad_value(cx: NodeContext) -> float:
+    if cx.version < 11:
+        return cx.decimal("value", 0.0)
+    if not cx.has(2) or cx.text("mode", "constant") != "constant":
+        return 0
+    value: float = cx.known(2, "constant_value").reshape(-1)[0].item()
+    return value
+
+
+def center_crop_pad(cx: NodeContext) -> Value:
+    x = cx.x()
+    rank = tensor(x).rank
+    axes = canonical_axes(cx.integers("axes", tuple(range(rank))), rank)
+    before, after = [0] * rank, [0] * rank
+    for axis, size in zip(axes, cx.numbers(1, "shape"), strict=True):
+        dim = static_dim(x, axis, f"axis {axis} of its input")
+        if size < dim:
+            x = sliced(cx, x, axis, (dim - size) // 2, size)
+        else:
+            before[axis], after[axis] = (size - dim) // 2, size - dim - (size - dim) // 2
+    return padded(cx, x, tuple(before), tuple(after))
+
+
+def trilu(cx: NodeContext) -> Value:
+    k = cx.numbers(1, "k")[0] if cx.has(1) else 0
+    return cx.put(Trilu(cx.x(), upper=cx.flag("upper", True), k=k))
+
+
+def reverse_sequence(cx: NodeContext) -> Value:
+    batch, time = cx.integer("batch_axis", 1), cx.integer("time_axis", 0)
+    return cx.put(ReverseSequence(cx.x(0), cx.x(1), batch_axis=batch, time_axis=time))
+
+
+HANDLERS: dict[str, Handler] = {
+    "Constant": constant, "ConstantOfShape": constant_of_shape, "Shape": always_known, "Size": always_known,
+    "Range": range_, "EyeLike": eye_like, "Reshape": reshape, "Flatten": flatten, "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze, "Transpose": transpose, "Expand": expand, "Tile": tile, "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth, "Concat": concat, "Slice": slice_, "Split": split, "Pad": pad,
+    "CenterCropPad": center_crop_pad, "Trilu": trilu, "ReverseSequence": reverse_sequence,
+}  # fmt: skip

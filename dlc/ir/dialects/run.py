@@ -1,0 +1,66 @@
+"""What `main` consists of at the loop level: memory, and calls of kernels on it, in order.
+
+Buffers of the arena get their place from the memory planner. A view is the same memory under another shape. Named
+dimensions are known throughout `main`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dlc.ir.core import Op
+from dlc.ir.expr import Expr
+from dlc.ir.opdef import BUFFER, attr, op_def, operand, operands
+from dlc.ir.pool import DenseRef
+from dlc.ir.types import BufferType, TensorType, Type
+
+
+@op_def("run.alloc")
+class Alloc(Op):
+    """Memory of the arena; `offset` in bytes once planned."""
+
+    type = attr(kind=BufferType)
+    offset = attr(None)
+
+    def infer(self) -> tuple[Type, ...]:
+        return (self.type,)
+
+
+@op_def("run.constant")
+class Constant(Op):
+    """Read-only memory that holds a constant of the pool, laid out as `tensor` says; `offset` in bytes once placed."""
+
+    value = attr(kind=DenseRef)
+    tensor = attr(kind=TensorType)
+    offset = attr(None)
+
+    def infer(self) -> tuple[Type, ...]:
+        return (self.tensor.buffer("const"),)
+
+
+@op_def("run.view")
+class View(Op):
+    """The memory of a buffer as a buffer of another shape with as many elements."""
+
+    buffer = operand(BUFFER)
+    type = attr(kind=BufferType)
+
+    def infer(self) -> tuple[Type, ...]:
+        return (self.type,)
+
+
+@op_def("run.call")
+class Call(Op):
+    """Run a kernel on buffers: the function `kernel`, cut into `chunks` that may run on several threads."""
+
+    buffers = operands(BUFFER)
+    kernel = attr(kind=str)
+    chunks = attr(kind=Expr)
+    writes = attr(1)  # the last so many buffers are written, the others read
+
+    def check(self) -> Iterator[str]:
+        if not 0 <= self.writes <= len(self.operands):
+            yield f"c1: {self.writes} written buffers of {len(self.operands)}"
+
+
+OPS = (Alloc, Constant, View, Call)

@@ -1,0 +1,284 @@
+"""Give each tensor the memory layout that its producer and readers work best with.
+
+Images (N, C, H, W) that convolutions and pools make or read lie with a block of channels innermost (as many as a vector
+has lanes) and with a halo of zeros as wide as the padding of the convolutions that read them, so that no convolution has
+code for borders. Ops that work element by element, or join and reduce such images, keep the layout. The right operand of
+a matrix product lies in panels of columns. Where neighbours disagree, a relayout stands between them; a constant is
+simply laid out differently.
+
+    conv(x: plain, w)        →   conv(relayout(x): c16 + halo, w: c16 k16) : c16
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlc.ir.core import Block, Module, Op, Region, Value
+from dlc.ir.dialects import graph_flow, graph_nn, graph_shape
+from dlc.ir.levels import Level
+from dlc.ir.opdef import ELEMENTWISE
+from dlc.ir.types import Layout
+from dlc.passes.base import Pass, PassContext
+from dlc.passes.graph.layouts import (
+    Placement,
+    blocked_image,
+    conv_kind,
+    halo_for,
+    panel_columns,
+    panel_layout,
+    tensor_type,
+    weight_layout,
+)
+from dlc.target import Target
+
+IMAGE_ROOTS = (graph_nn.Conv, graph_nn.ConvTranspose, graph_nn.Pool)
+FOLLOWERS = (graph_shape.Resize, graph_nn.Reduce, graph_shape.Concat, graph_nn.Lrn, graph_nn.BatchNorm)
+
+
+@dataclass(frozen=True)
+class ChooseLayout(Pass):
+    """See the top of the file."""
+
+    name: ClassVar[str] = "choose-layout"
+    needs: ClassVar[Level] = Level.GRAPH
+    leaves: ClassVar[Level] = Level.GRAPH
+
+    def run(self, module: Module, cx: PassContext) -> bool:
+        worker = _Worker(module, cx.target)
+        for op in list(module.main.block.ops):
+            if isinstance(op, graph_flow.Group):
+                worker.group(op)
+        return worker.changed
+
+
+class _Worker:
+    """One run over `main`, in order: a group's operands have their layouts before the group is looked at."""
+
+    def __init__(self, module: Module, target: Target) -> None:
+        self.block = module.main.block
+        self.target = target
+        self.lanes = target.facts.vector_bits // 32
+        self.changed = False
+        self.made: dict[tuple[Value, Layout | None], Value] = {}
+
+    def group(self, group: graph_flow.Group) -> None:
+        root = root_of(group)
+        if isinstance(root, graph_nn.Conv):
+            self.conv(group, root)
+        elif isinstance(root, graph_nn.MatMul):
+            self.matmul(group, root)
+        elif isinstance(root, IMAGE_ROOTS):
+            self.image(group, root)
+        else:
+            self.follower(group, root)
+
+    # -- kinds of groups ---------------------------------------------------------------------------------------------
+
+    def conv(self, group: graph_flow.Group, root: graph_nn.Conv) -> None:
+        kind = conv_kind(root)
+        x = tensor_type(root.x)
+        source = outer_of(group, root.x)
+        have = tensor_type(source).layout or Layout(tuple(range(x.rank)))
+        halo = halo_for(root)
+        blocked_input = bool(have.blocks) and kind != "plain" or kind == "depthwise"
+        wanted = blocked_image(x.rank, self.lanes, halo) if blocked_input else Layout(tuple(range(x.rank)), (), halo)
+        if not _serves(have, wanted, x.rank):
+            self.set_operand(group, root.x, wanted)
+        block = self.lanes if blocked_input else 1
+        self.set_operand(group, root.w, weight_layout(root, kind, block, self.lanes))
+        self.results(group, kind != "plain")
+
+    def image(self, group: graph_flow.Group, root: Op) -> None:
+        x = root.operands[0]
+        kind = tensor_type(x)
+        if kind.rank != 4 or not kind.scalar.is_float or kind.scalar.bits > 32:
+            self.follower(group, root)
+            return
+        if tensor_type(outer_of(group, x)).layout is None:
+            self.set_operand(group, x, blocked_image(4, self.lanes, ()))
+        if isinstance(root, graph_nn.ConvTranspose):
+            if root.groups != 1:
+                self.results(group, True)
+                return
+            blocks = ((0, self.lanes), (1, self.lanes))
+            self.set_operand(group, root.operands[1], Layout((1, 0, *range(2, kind.rank)), blocks))
+        self.results(group, True)
+
+    def follower(self, group: graph_flow.Group, root: Op | None) -> None:
+        """Element-wise groups and a few others take over the layout of the images that they read."""
+        follows = root is None or isinstance(root, FOLLOWERS)
+        images = [v for v in group.operands if (tensor_type(v).layout or Layout(())).blocks]
+        ranks = {tensor_type(v).rank for v in group.results}
+        alike = follows and bool(images) and ranks == {4} and self._keeps_channels(group, root)
+        if alike:
+            self.results(group, True)
+            return
+        self.results(group, False)
+
+    def _keeps_channels(self, group: graph_flow.Group, root: Op | None) -> bool:
+        block = group.body.block
+        if isinstance(root, graph_shape.Concat):
+            sizes = [tensor_type(v).shape[1] for v in root.operands]
+            return root.axis == 1 and all(isinstance(s, int) and s % self.lanes == 0 for s in sizes)
+        if isinstance(root, graph_nn.Reduce):
+            return 1 not in root.axes and root.keepdims
+        if isinstance(root, graph_shape.Resize):
+            return root.sizes[1] == tensor_type(root.x).shape[1]
+        if root is not None:
+            return True
+        return all(op.spec.has(ELEMENTWISE) or isinstance(op, graph_shape.Constant) for op in block.ops[:-1])
+
+    def matmul(self, group: graph_flow.Group, root: graph_nn.MatMul) -> None:
+        b = tensor_type(root.b)
+        if b.scalar.is_float and b.scalar.bits <= 32:
+            columns = panel_columns(tensor_type(root.a).shape[-2], b.shape[-1], self.target)
+            self.set_operand(group, root.b, panel_layout(b.rank, columns))
+        self.results(group, False)
+
+    # -- changes -----------------------------------------------------------------------------------------------------
+
+    def results(self, group: graph_flow.Group, blocked: bool) -> None:
+        """Choose the layouts of a group's results."""
+        for number, value in enumerate(group.results):
+            kind = tensor_type(value)
+            placed = Placement(value, self.lanes).layout(blocked and kind.rank == 4 and kind.scalar.bits <= 32)
+            yielded = group.body.block.terminator.operands[number]
+            self.place(group, yielded, placed)
+        for value, kind in zip(group.results, group.infer(), strict=True):
+            self.changed |= value.type != kind
+            value.type = kind
+
+    def place(self, group: graph_flow.Group, yielded: Value, layout: Layout | None) -> None:
+        """Lay out what a group yields, and with it the values of the same shape that lead there from its root."""
+        kind = tensor_type(yielded)
+        plain = Layout(tuple(range(kind.rank)))
+        for op in group.body.block.ops[:-1]:
+            if "layout" in op.spec.attrs and not isinstance(op, graph_shape.Relayout) and op.results[0].type == kind:
+                op.attrs["layout"] = layout or plain
+        root = root_of(group)
+        if root is not None and "layout" in root.spec.attrs and tensor_type(root.results[0]).shape == kind.shape:
+            root.attrs["layout"] = layout or plain
+        self.infer_again(group)
+
+    def infer_again(self, group: graph_flow.Group) -> None:
+        for op in group.body.block.ops[:-1]:
+            for value, inferred in zip(op.results, op.infer(), strict=True):
+                value.type = inferred
+
+    def set_operand(self, group: graph_flow.Group, inner: Value, layout: Layout | None) -> None:
+        """Have the group read `inner` (an argument, or what it computes first) in `layout`."""
+        if inner.owner is not group.body.block:
+            inner = self.pull_out(group, inner)
+        number = inner.index
+        outer = group.operands[number]
+        if tensor_type(outer).layout == (None if layout is None or layout.is_plain else layout):
+            return
+        self.changed = True
+        laid = self.relayout(group, outer, layout)
+        group.set_operand(number, laid)
+        inner.type = laid.type
+        self.infer_again(group)
+
+    def relayout(self, before: Op, value: Value, layout: Layout | None) -> Value:
+        """`value` in `layout`: another constant, or a group that copies."""
+        key = (value, layout)
+        if key in self.made:
+            return self.made[key]
+        constant = value.defined_by(graph_shape.Constant)
+        made: Op
+        if constant is not None:
+            made = graph_shape.Constant(value=constant.value, type=tensor_type(value).with_layout(layout), loc=constant.loc)
+            self.block.insert_after(constant, made)
+        else:
+            made = copy_group(value, layout, before)
+            anchor = value.defining_op
+            if anchor is None:
+                self.block.insert(0, made)
+            else:
+                self.block.insert_after(anchor, made)
+        self.made[key] = made.result
+        return made.result
+
+    def pull_out(self, group: graph_flow.Group, inner: Value) -> Value:
+        """Move the ops that compute `inner` out of the group into one of their own; returns the argument that takes its place."""
+        ops = _slice(inner)
+        args = [v for v in group.body.block.args if any(v in op.operands for op in ops)]
+        body = Block([a.type for a in args], [a.hint for a in args])
+        mapping = dict(zip(args, body.args, strict=True))
+        for op in ops:
+            body.append(op.clone(mapping))
+        body.append(graph_flow.Yield(mapping[inner]))
+        made = graph_flow.Group(
+            *(group.operands[a.index] for a in args), kernel="copy", regions=[Region([body])], loc=ops[-1].loc
+        )
+        self.block.insert_before(group, made)
+        made.result.hint = inner.hint
+        argument = group.body.block.add_arg(inner.type, inner.hint)
+        group.set_operands([*group.operands, made.result])
+        inner.replace_all_uses_with(argument)
+        for op in reversed(ops):
+            if not op.has_uses():
+                op.erase()
+        self.drop_unused(group)
+        return argument
+
+    def drop_unused(self, group: graph_flow.Group) -> None:
+        args = group.body.block.args
+        for number in reversed(range(len(args))):
+            if not args[number].uses:
+                operands = list(group.operands)
+                del operands[number]
+                group.set_operands(operands)
+                group.body.block.remove_arg(number)
+
+
+def _serves(have: Layout | None, wanted: Layout, rank: int) -> bool:
+    """Whether memory laid out as `have` can be read as `wanted`: the same blocks, and a halo at least as wide."""
+    have = have or Layout(tuple(range(rank)))
+    if have.blocks != wanted.blocks or have.order != wanted.order:
+        return False
+    return all(have.halo_of(a)[side] >= wanted.halo_of(a)[side] for a in range(rank) for side in (0, 1))
+
+
+def _slice(value: Value) -> list[Op]:
+    """The ops that compute `value`, in program order."""
+    seen: dict[Op, None] = {}
+
+    def visit(v: Value) -> None:
+        op = v.defining_op
+        if op is None or op in seen:
+            return
+        for operand in op.operands:
+            visit(operand)
+        seen[op] = None
+
+    visit(value)
+    return list(seen)
+
+
+def copy_group(value: Value, layout: Layout | None, like: Op) -> graph_flow.Group:
+    """A group that copies `value` into `layout`."""
+    body = Block([value.type])
+    copied = body.append(graph_shape.Relayout(body.args[0], layout=layout, loc=like.loc))
+    body.append(graph_flow.Yield(copied.result))
+    made = graph_flow.Group(value, kernel="relayout", regions=[Region([body])], loc=like.loc)
+    made.result.hint = value.hint
+    return made
+
+
+def root_of(group: graph_flow.Group) -> Op | None:
+    """The op of a group that is neither element-wise nor an index map."""
+    from_maps = ("transpose", "broadcast", "slice", "reshape", "relayout", "tile", "iota", "dims")
+    for op in group.body.block.ops[:-1]:
+        plain = op.spec.has(ELEMENTWISE) or isinstance(op, graph_shape.Constant)
+        if not plain and op.name.removeprefix("graph.") not in from_maps:
+            return op
+    return None
+
+
+def outer_of(group: graph_flow.Group, inner: Value) -> Value:
+    """The operand of the group behind an argument (or the value itself, if the group computes it)."""
+    return group.operands[inner.index] if inner.owner is group.body.block else inner
+
+

@@ -1,0 +1,105 @@
+"""The layouts that ops prefer: pure functions that the pass choose-layout asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlc.errors import InternalError
+from dlc.ir.core import Op, Value
+from dlc.ir.dialects import graph_flow, graph_nn
+from dlc.ir.expr import Dim
+from dlc.ir.types import Layout, TensorType
+from dlc.passes.lower.tiles import best_tile
+from dlc.target import Target
+
+Halo = tuple[tuple[int, int], ...]
+
+
+def tensor_type(value: Value) -> TensorType:
+    if not isinstance(value.type, TensorType):
+        raise InternalError(f"{value.type} is not a tensor")
+    return value.type
+
+
+def blocked_image(rank: int, lanes: int, halo: Halo) -> Layout:
+    """Channels in blocks of `lanes`, innermost."""
+    return Layout(tuple(range(rank)), ((1, lanes),), halo if any(a or b for a, b in halo) else ())
+
+
+def conv_kind(op: graph_nn.Conv) -> str:
+    """``dense``, ``depthwise`` or ``plain`` (grouped otherwise, other ranks and types: no blocks of channels)."""
+    x, w = tensor_type(op.x), tensor_type(op.w)
+    if x.rank != 4 or not x.scalar.is_float or x.scalar.bits > 32:
+        return "plain"
+    if op.groups == 1:
+        return "dense"
+    return "depthwise" if w.shape[0] == op.groups and w.shape[1] == 1 else "plain"
+
+
+def halo_for(op: graph_nn.Conv) -> Halo:
+    """The halo that a convolution needs around its image: its padding, and what its last window reaches beyond."""
+    x = tensor_type(op.x)
+    spatial = x.rank - 2
+    pads = op.pads or (0,) * (2 * spatial)
+    sides = tuple((int(pads[n]), int(pads[spatial + n])) for n in range(spatial))
+    halo = ((0, 0), (0, 0), *sides)
+    return halo if any(a or b for a, b in sides) else ()
+
+
+def weight_layout(op: graph_nn.Conv, kind: str, inputs: int, outputs: int) -> Layout | None:
+    """Weights with a vector of output channels innermost, a block of input channels around it."""
+    rank = tensor_type(op.w).rank
+    if kind == "plain":
+        return None
+    if kind == "depthwise":
+        return Layout(tuple(range(rank)), ((0, outputs),))
+    blocks = ((1, inputs), (0, outputs)) if inputs > 1 else ((0, outputs),)
+    return Layout(tuple(range(rank)), blocks)
+
+
+def panel_columns(rows: Dim, columns: Dim, target: Target) -> int:
+    """Columns of a panel of the right operand of a matrix product: a multiple of the vector's lanes."""
+    lanes = target.facts.vector_bits // 32
+    blocks = -(-columns // lanes) if isinstance(columns, int) else 3
+    extent = rows if isinstance(rows, int) else None
+    return lanes * best_tile(extent, max(1, blocks), target).vectors
+
+
+def panel_layout(rank: int, columns: int) -> Layout:
+    """(…, K, N) as panels of `columns` columns, each with k outermost."""
+    return Layout((*range(rank - 2), rank - 1, rank - 2), ((rank - 1, columns),))
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What the readers of a value ask of its layout."""
+
+    value: Value
+    lanes: int
+
+    def halo(self) -> Halo:
+        """The widest halo that convolutions reading the value need."""
+        rank = tensor_type(self.value).rank
+        widest = [(0, 0)] * rank
+        for op, number in self.value.uses:
+            for conv in _convolutions(op, number):
+                if conv_kind(conv) == "plain" and rank != 4:
+                    continue
+                for axis, (before, after) in enumerate(halo_for(conv)):
+                    widest[axis] = (max(widest[axis][0], before), max(widest[axis][1], after))
+        return tuple(widest) if any(a or b for a, b in widest) else ()
+
+    def layout(self, blocked: bool) -> Layout | None:
+        """The layout for the value, if it is made in blocks or not."""
+        rank = tensor_type(self.value).rank
+        if not blocked:
+            return None
+        return blocked_image(rank, self.lanes, self.halo())
+
+
+def _convolutions(op: Op, number: int) -> list[graph_nn.Conv]:
+    """The convolutions in group `op` whose image is its operand `number`."""
+    if not isinstance(op, graph_flow.Group):
+        return []
+    argument = op.body.block.args[number]
+    return [inner for inner, at in argument.uses if isinstance(inner, graph_nn.Conv) and at == 0]

@@ -1,0 +1,144 @@
+"""Which ops of a block go together, without a cycle between the groups, and the groups made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import networkx as nx
+
+from dlc.ir.core import Block, Func, Module, Op, Region, Value, merged
+from dlc.ir.dialects.graph_flow import Group, Yield
+from dlc.ir.dialects.graph_shape import Constant
+from dlc.ir.opdef import TERMINATOR
+from dlc.ir.rewrite import Rewriter, definitions
+from dlc.passes.graph.fusion_roles import is_elementwise, kernel_of
+
+
+def blocks_to_fuse(module: Module) -> Iterator[Block]:
+    """The blocks of functions and of regions that are no groups, inner ones first."""
+
+    def inside(region: Region) -> Iterator[Block]:
+        for block in region.blocks:
+            for op in block.ops:
+                for inner in () if isinstance(op, Group) else op.regions:
+                    yield from inside(inner)
+            yield block
+
+    funcs: list[Func] = list(module.funcs.values())
+    for func in funcs:
+        yield from inside(func.body)
+
+
+class Partition:
+    """The ops of a block in clusters. A cluster is named by the number of its first op; constants are in none."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.number = {op: n for n, op in enumerate(block.ops)}
+        self.cluster = {
+            op: n for op, n in self.number.items() if not isinstance(op, Constant) and not op.spec.has(TERMINATOR)
+        }
+        self.members: dict[int, list[Op]] = {n: [op] for op, n in self.cluster.items()}
+        self.graph = nx.DiGraph()
+        self.graph.add_nodes_from(self.members)
+        for op, n in self.cluster.items():
+            sources = (self.cluster.get(source) for source in definitions(op, block))
+            self.graph.add_edges_from((source, n) for source in sources if source is not None)
+
+    def of(self, op: Op | None) -> int | None:
+        return self.cluster.get(op) if op is not None else None
+
+    def may_join(self, first: int, second: int) -> bool:
+        """Whether two clusters may become one: no third one stands between them."""
+        return not (self._detour(first, second) or self._detour(second, first))
+
+    def _detour(self, start: int, end: int) -> bool:
+        """Whether a path leads from `start` to `end` through another cluster."""
+        if self.graph.in_degree(end) <= 1 and self.graph.has_edge(start, end):
+            return False
+        waiting = [n for n in self.graph.successors(start) if n != end]
+        seen = set(waiting)
+        while waiting:
+            for n in self.graph.successors(waiting.pop()):
+                if n == end:
+                    return True
+                if n not in seen:
+                    seen.add(n)
+                    waiting.append(n)
+        return False
+
+    def join(self, first: int, second: int) -> int:
+        """Make two clusters one; its name."""
+        keep, gone = min(first, second), max(first, second)
+        for op in self.members[gone]:
+            self.cluster[op] = keep
+        self.members[keep] = sorted(self.members[keep] + self.members.pop(gone), key=self.number.__getitem__)
+        self.graph.add_edges_from((n, keep) for n in list(self.graph.predecessors(gone)) if n != keep)
+        self.graph.add_edges_from((keep, n) for n in list(self.graph.successors(gone)) if n != keep)
+        self.graph.remove_node(gone)
+        return keep
+
+    def make_groups(self, rw: Rewriter) -> None:
+        """Turn every cluster of several ops into one group."""
+        clusters = [ops for _, ops in sorted(self.members.items()) if len(ops) > 1]
+        for ops in clusters:
+            make_group(ops, rw)
+        if clusters:
+            rw.sort(self.block)
+
+
+def make_group(ops: list[Op], rw: Rewriter) -> Group:
+    """Put ops of one block, in its order, into a group in their place. The caller sorts the block."""
+    inside = set(ops)
+    outgoing = [value for op in ops for value in op.results if any(user not in inside for user in value.users())]
+    body = Body()
+    for op in ops:
+        body.add(op)
+    body.finish(outgoing)
+    group = Group(*body.inputs, kernel=kernel_of(ops), regions=(Region([body.block]),))
+    group.loc = merged(op.loc for op in ops)
+    rw.insert(group, before=ops[-1])
+    group.loc = merged(op.loc for op in ops)
+    for old, new in zip(outgoing, group.results, strict=True):
+        rw.redirect(old, new)
+    for op in reversed(ops):
+        if op.parent is not None:  # not yet gone with its last user
+            rw.erase(op)
+    return group
+
+
+class Body:
+    """The block of a group while ops are copied into it."""
+
+    def __init__(self) -> None:
+        self.block = Block()
+        self.inputs: list[Value] = []
+        self.inner: dict[Value, Value] = {}
+
+    def add(self, op: Op) -> None:
+        """Copy an op, or the ops of a group."""
+        for value in op.operands:
+            self.read(value, op)
+        if not isinstance(op, Group):
+            self.block.append(op.clone(self.inner))
+            return
+        for arg, value in zip(op.body.block.args, op.operands, strict=True):
+            self.inner[arg] = self.inner[value]
+        for each in op.body.block.ops[:-1]:
+            self.block.append(each.clone(self.inner))
+        for value, result in zip(op.body.block.terminator.operands, op.results, strict=True):
+            self.inner[result] = self.inner[value]
+
+    def read(self, value: Value, reader: Op) -> None:
+        """Make a value from outside visible: a constant of one element is copied, all else becomes an input."""
+        if value in self.inner:
+            return
+        source = value.defined_by(Constant)
+        if source is not None and source.type.elements == 1 and is_elementwise(reader):
+            self.block.append(source.clone(self.inner))
+            return
+        self.inputs.append(value)
+        self.inner[value] = self.block.add_arg(value.type, value.hint)
+
+    def finish(self, outgoing: Iterable[Value]) -> None:
+        self.block.append(Yield(*(self.inner[value] for value in outgoing)))

@@ -1,0 +1,193 @@
+"""Lower the graph level to the loop level: a kernel per group, and `main` as their calls in order.
+
+    %y = graph.group(%x, %w) {kernel = "conv"} ({...})    →    %y = run.alloc …
+                                                               run.call(%x, %w, %y) {kernel = "conv_0", …}
+
+Groups that are the same but for their operands share a kernel. A reshape is a view. What `main` returns is written
+straight into the caller's buffers where one group computes it, and copied there otherwise. A tensor with a halo has the
+halo zeroed by a small kernel of its own before it is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlc.errors import InternalError
+from dlc.ir.chunks import chunk_count
+from dlc.ir.core import Block, Func, Location, Module, Op, Region, Value
+from dlc.ir.dialects import graph_flow, graph_shape, run
+from dlc.ir.dialects.func import Return
+from dlc.ir.levels import Level
+from dlc.ir.types import BufferType, TensorType
+from dlc.kernel_language.library import Library, standard_library
+from dlc.passes.base import Pass, PassContext
+from dlc.passes.graph.choose_layout import copy_group
+from dlc.passes.lower.group import GroupLowering, tensor_type
+from dlc.passes.lower.halo import halo_kernel
+
+
+@dataclass(frozen=True)
+class LowerGraph(Pass):
+    """See the top of the file."""
+
+    name: ClassVar[str] = "lower-graph"
+    needs: ClassVar[Level] = Level.GRAPH
+    leaves: ClassVar[Level] = Level.LOOP
+
+    def run(self, module: Module, cx: PassContext) -> bool:
+        _Lowering(module, cx, standard_library()).run()
+        return True
+
+
+class _Lowering:
+    """One run: the new `main`, and the kernels made so far by what they compute."""
+
+    def __init__(self, module: Module, cx: PassContext, library: Library) -> None:
+        self.module = module
+        self.cx = cx
+        self.library = library
+        self.old = module.main
+        self.block = Block()
+        self.buffers: dict[Value, Value] = {}
+        self.kernels: dict[object, str] = {}
+        self.destinations: dict[Value, Value] = {}
+
+    def run(self) -> None:
+        returned = self.old.terminator.operands
+        for arg in self.old.args:
+            self.buffers[arg] = self.block.add_arg(tensor_type(arg).buffer("input"), arg.hint)
+        outputs = [self.block.add_arg(tensor_type(v).buffer("output"), v.hint or "out") for v in returned]
+        for value, out in zip(returned, outputs, strict=True):
+            self.claim(value, out)
+        for op in self.old.block.ops[:-1]:
+            self.op(op)
+        for value, out in zip(returned, outputs, strict=True):
+            if self.destinations.get(value) is not out:
+                self.copy(value, out)
+        self.block.append(Return())
+        attrs = dict(self.old.attrs)
+        self.module.funcs["main"] = Func("main", Region([self.block]), (), attrs)
+
+    def claim(self, value: Value, out: Value) -> None:
+        """Have the group that computes `value` write it into the caller's buffer, through reshapes if need be."""
+        if value in self.destinations or tensor_type(value).layout is not None:
+            return
+        op = value.defining_op
+        if isinstance(op, graph_flow.Group):
+            self.destinations[value] = out
+        elif isinstance(op, graph_shape.Reshape) and op.operands[0] not in self.destinations:
+            source = op.operands[0]
+            if isinstance(source.owner, graph_flow.Group) and tensor_type(source).layout is None:
+                self.destinations[source] = out
+                self.destinations[value] = out
+
+    def op(self, op: Op) -> None:
+        match op:
+            case graph_shape.Constant():
+                made = self.block.append(run.Constant(value=op.value, tensor=tensor_type(op.result), loc=op.loc))
+                self.buffers[op.result] = made.result
+            case graph_shape.Reshape():
+                self.reshape(op)
+            case graph_flow.Group():
+                self.group(op, [self.result_buffer(v) for v in op.results])
+            case _:
+                raise InternalError(f"{op.name} is in no group", op=op)
+
+    def reshape(self, op: graph_shape.Reshape) -> None:
+        source = op.operands[0]
+        if tensor_type(source).layout is not None:
+            source = self.plain(source, op.loc)
+        else:
+            source = self.buffers[source]
+        self.buffers[op.result] = self.view(source, tensor_type(op.result).buffer(_space(source)), op.loc)
+
+    def view(self, buffer: Value, kind: BufferType, loc: Location) -> Value:
+        return buffer if buffer.type == kind else self.block.append(run.View(buffer, type=kind, loc=loc)).result
+
+    def plain(self, value: Value, loc: Location) -> Value:
+        """A row-major copy of a tensor's buffer."""
+        kind = tensor_type(value).with_layout(None)
+        made = self.alloc(kind, loc)
+        self.call(copy_group(value, None, value.defining_op or self.old.terminator), [self.buffers[value]], [made])
+        return made
+
+    def result_buffer(self, value: Value) -> Value:
+        kind = tensor_type(value)
+        if value in self.destinations:
+            return self.view(self.destinations[value], kind.buffer("output"), Location())
+        return self.alloc(kind, value.owner.loc if isinstance(value.owner, Op) else Location())
+
+    def alloc(self, kind: TensorType, loc: Location) -> Value:
+        made = self.block.append(run.Alloc(type=kind.buffer(), loc=loc)).result
+        if kind.layout is not None and any(a or b for a, b in kind.layout.halo):
+            self.zero_halo(made, kind, loc)
+        return made
+
+    def zero_halo(self, buffer: Value, kind: TensorType, loc: Location) -> None:
+        key = ("halo", kind)
+        if key not in self.kernels:
+            name = self.fresh_name("halo")
+            self.module.add(halo_kernel(kind, name, self.library, self.cx.target))
+            self.kernels[key] = name
+        self.append_call(self.kernels[key], [buffer], 1, loc)
+
+    def group(self, group: graph_flow.Group, results: list[Value]) -> None:
+        for value, buffer in zip(group.results, results, strict=True):
+            self.buffers[value] = buffer
+        self.call(group, [self.buffers[v] for v in group.operands], results)
+
+    def call(self, group: graph_flow.Group, inputs: list[Value], results: list[Value]) -> None:
+        key = group_key(group)
+        if key not in self.kernels:
+            root = group.kernel.replace(".", "_")
+            name = self.fresh_name(root)
+            lowered = GroupLowering(group, self.library, self.cx.target, self.cx.pool).lower(name)
+            lowered.func.attrs["schedule"] = lowered.schedule
+            for parameter, value in lowered.chosen.items():
+                if isinstance(value, int):
+                    lowered.func.attrs[parameter] = value
+            self.module.add(lowered.func)
+            self.kernels[key] = name
+        self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc)
+
+    def append_call(self, kernel: str, buffers: list[Value], writes: int, loc: Location) -> None:
+        chunks = chunk_count(self.module.funcs[kernel])
+        self.block.append(run.Call(*buffers, kernel=kernel, chunks=chunks, writes=writes, loc=loc))
+
+    def fresh_name(self, stem: str) -> str:
+        number = sum(name.rsplit("_", 1)[0] == stem for name in self.module.funcs)
+        return f"{stem}_{number}"
+
+    def copy(self, value: Value, out: Value) -> None:
+        """Copy what no group could write in place: an input, a constant, a tensor that is also read in another layout."""
+        source = self.buffers[value]
+        if tensor_type(value).layout is None:
+            source = self.view(source, tensor_type(value).buffer(_space(source)), Location())
+        group = copy_group(value, None, self.old.terminator)
+        self.call(group, [source], [out])
+
+
+def _space(buffer: Value) -> str:
+    if not isinstance(buffer.type, BufferType):
+        raise InternalError(f"{buffer.type} is not a buffer")
+    return buffer.type.space
+
+
+def group_key(group: graph_flow.Group) -> object:
+    """Equal for groups that can share a kernel: the same ops on the same types."""
+    numbers: dict[Value, int] = {}
+    for arg in group.body.block.args:
+        numbers[arg] = len(numbers)
+    constant_inputs = tuple(isinstance(v.owner, graph_shape.Constant) for v in group.operands)
+    ops = []
+    for op in group.body.block.ops:
+        for value in op.results:
+            numbers[value] = len(numbers)
+        attrs = tuple(sorted(((k, _hashable(v)) for k, v in op.attrs.items()), key=lambda item: item[0]))
+        ops.append((op.name, tuple(numbers[v] for v in op.operands), attrs, tuple(v.type for v in op.results)))
+    return (tuple(a.type for a in group.body.block.args), constant_inputs, tuple(ops))
+
+
+def _hashable(value: object) -> object:
+    return (type(value).__name__, value) if isinstance(value, bool | int | float) else value

@@ -1,0 +1,179 @@
+"""Carrying out a schedule of the kernel language on the plain nest of a kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dlc.errors import UserError
+from dlc.ir.core import Func, Op
+from dlc.ir.dialects import loop
+from dlc.ir.expr import Expr, as_expr
+from dlc.kernel_language import syntax as s
+from dlc.passes.loop.automatic import schedule_automatically
+from dlc.passes.loop.cleanup import clean, contract_multiply_add
+from dlc.passes.loop.contract import contract
+from dlc.passes.loop.fuse import fuse
+from dlc.passes.loop.loops import all_loops, named_loops, only_inner_loop
+from dlc.passes.loop.reorder import reorder
+from dlc.passes.loop.split import cut, split
+from dlc.passes.loop.unroll import unroll
+from dlc.passes.loop.vectorize import NotVectorizable, vectorize
+from dlc.passes.lower.elaborate import Elaborator, Frame
+from dlc.passes.lower.tiles import best_rows, best_tile, depthwise_columns, even_parts
+from dlc.target import Target
+
+
+@dataclass
+class Scheduler:
+    """Runs the actions of one schedule; `chosen` records the parameters' values."""
+
+    func: Func
+    target: Target
+    elaborator: Elaborator
+    fill: bool  # stores may fill up the last block of the results
+    lanes: int
+    chosen: dict[str, object] = field(default_factory=dict)
+
+    def run(self, schedule: s.Schedule, frame: Frame) -> None:
+        self.actions(schedule.actions, frame)
+
+    def facts(self) -> dict[str, object]:
+        """Names that a schedule may use besides those of its kernel."""
+        return {
+            "lanes": self.lanes,
+            "registers": self.target.facts.vector_registers,
+            "l1": self.target.facts.l1_bytes,
+            "l2": self.target.facts.l2_bytes,
+            "has_fma": self.target.facts.has_fma,
+            "extent": self.extent,
+            "has_loop": lambda name: bool(named_loops(self.func, name)),
+            "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
+            "depthwise_columns": lambda extent, window: depthwise_columns(_known(extent), window, self.target),
+            "tile_rows": lambda extent, blocks: best_tile(_known(extent), blocks, self.target).rows,
+            "tile_vectors": lambda extent, blocks: best_tile(_known(extent), blocks, self.target).vectors,
+        }
+
+    def extent(self, name: str) -> object:
+        found = named_loops(self.func, name)
+        if not found:
+            return 1
+        return found[0].upper.value if found[0].upper.is_const else found[0].upper
+
+    def actions(self, actions: tuple[s.Node, ...], frame: Frame) -> None:
+        for action in actions:
+            match action:
+                case s.Let(name=name, value=value):
+                    frame.names[name] = self.elaborator.expression(value, frame)
+                case s.Parameter(name=name, default=default):
+                    if name not in frame.names:
+                        frame.names[name] = self.elaborator.expression(default, frame)
+                    self.chosen[name] = frame.names[name]
+                case s.When(condition=condition, then=then, otherwise=otherwise):
+                    self.actions(then if self.elaborator.expression(condition, frame) else otherwise, frame)
+                case s.Action():
+                    self.action(action, frame)
+
+    def action(self, action: s.Action, frame: Frame) -> None:
+        amount = None if action.amount is None else self.elaborator.expression(action.amount, frame)
+        if amount is not None and not isinstance(amount, int):
+            raise UserError(f"{frame.file}:{action.line}: {action.kind} needs a number, got {amount!r}")
+        try:
+            _ACTIONS[action.kind](self, action, amount or 0)
+        except NotVectorizable as problem:
+            raise UserError(f"{frame.file}:{action.line}: cannot {action.kind} {' '.join(action.loops)}: {problem}") from None
+
+    # -- one method per action ---------------------------------------------------------------------------------------
+
+    def split(self, action: s.Action, amount: int) -> None:
+        name, outer, inner = action.loops
+        for op in named_loops(self.func, name):
+            if action.tail != "even":
+                split(op, amount, outer, inner, action.tail)
+                continue
+            if not op.upper.is_const:
+                self._split_symbolic(op, amount, outer, inner)
+                continue
+            self._split_evenly(op, amount, outer, inner)
+
+    def _split_evenly(self, op: loop.For, amount: int, outer: str, inner: str) -> None:
+        extent = op.upper.value
+        if extent == 0:
+            return
+        larger, count = even_parts(extent, amount)
+        if larger * count < extent:
+            head, rest = cut(op, larger * count, op.name_hint, op.name_hint)
+            split(rest, larger - 1, outer, inner)
+            op = head
+        split(op, larger, outer, inner)
+
+    def _split_symbolic(self, op: loop.For, amount: int, outer: str, inner: str) -> None:
+        """The rest of a loop of unknown length goes in ever smaller blocks, so that all can be unrolled."""
+        rest: loop.For | None = op
+        while rest is not None and amount > 1:
+            rest = split(rest, amount, outer, inner)[1]
+            amount //= 4
+        if rest is not None:
+            split(rest, 1, outer, inner)
+
+    def order(self, action: s.Action, amount: int) -> None:
+        """Reorder every nest whose loops are among those named (absent names are passed over)."""
+        names = list(action.loops)
+        done: set[Op] = set()
+        while True:
+            top = next((o for o in all_loops(self.func) if o.name_hint in names and o not in done and not self._inside(o, names)), None)
+            if top is None:
+                return
+            nest = [top]
+            while (inner := only_inner_loop(nest[-1])) is not None and inner.name_hint in names:
+                nest.append(inner)
+            present = [op.name_hint for op in nest]
+            done.add(reorder(top, [n for n in names if n in present]) if len(nest) > 1 else top)
+
+    def _inside(self, op: Op, names: list[str]) -> bool:
+        around = op.parent_op()
+        return isinstance(around, loop.For) and around.name_hint in names and only_inner_loop(around) is op
+
+    def vectorize(self, action: s.Action, amount: int) -> None:
+        for op in named_loops(self.func, action.loops[0]):
+            vectorize(op, amount, self.fill)
+
+    def unroll(self, action: s.Action, amount: int) -> None:
+        for op in named_loops(self.func, action.loops[0]):
+            unroll(op)
+
+    def fuse(self, action: s.Action, amount: int) -> None:
+        outer, inner, name = action.loops
+        for op in named_loops(self.func, outer):
+            held = only_inner_loop(op)
+            if held is not None and held.name_hint == inner:
+                fuse(op, name)
+
+    def parallel(self, action: s.Action, amount: int) -> None:
+        found = named_loops(self.func, action.loops[0])
+        if len(found) == 1 and found[0].parent is self.func.block and not found[0].carried:
+            found[0].kind = "parallel"
+
+    def contract(self, action: s.Action, amount: int) -> None:
+        for op in named_loops(self.func, action.loops[0]):
+            contract(op, action.loops[1])
+
+    def auto(self, action: s.Action, amount: int) -> None:
+        schedule_automatically(self.func, self.lanes, self.fill)
+
+
+_ACTIONS = {
+    "split": Scheduler.split, "order": Scheduler.order, "vectorize": Scheduler.vectorize, "unroll": Scheduler.unroll,
+    "fuse": Scheduler.fuse, "parallel": Scheduler.parallel, "contract": Scheduler.contract, "auto": Scheduler.auto,
+}  # fmt: skip
+
+
+def _known(extent: object) -> int | None:
+    if isinstance(extent, Expr):
+        return extent.value if extent.is_const else None
+    return int(as_expr(extent).value)  # type: ignore[arg-type]
+
+
+def finish(func: Func) -> None:
+    """What every kernel gets after its schedule."""
+    contract_multiply_add(func)
+    clean(func)

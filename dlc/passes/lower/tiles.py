@@ -1,0 +1,92 @@
+"""Analytic choice of register tiles: how many rows (broadcast operands) and vectors (loaded operands) a tile has.
+
+A tile of r rows and v vectors keeps r * v accumulators in registers and needs, per step of the reduction, r * v
+multiply-adds, v vector loads and r broadcasts. Its cost per step is the larger of what the FMA ports and the load ports
+take, and never less than the latency of an FMA over the accumulators that hide it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from dlc.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A choice and what it is predicted to cost, in cycles per step of the reduction over the whole plane."""
+
+    rows: int
+    vectors: int
+    cost: float
+
+
+def even_parts(extent: int, limit: int) -> tuple[int, int]:
+    """(larger part, number of larger parts) when `extent` is cut into as few parts of at most `limit` as possible, sizes differing by one."""
+    count = -(-extent // limit)
+    small = extent // count
+    extra = extent - small * count
+    return (small + 1, extra) if extra else (small, count)
+
+
+def tile_cycles(rows: int, vectors: int, target: Target) -> float:
+    """Cycles of one step of the reduction for one tile."""
+    facts = target.facts
+    arithmetic = rows * vectors / facts.fma_ports * (1 if facts.has_fma else 2)
+    from_memory = facts.has_broadcast_operand or vectors > 1
+    loads = (rows + vectors) / facts.load_ports if from_memory else (2 * rows + vectors) / facts.load_ports
+    latency = facts.fma_latency if rows * vectors else 0
+    return max(arithmetic, loads * 1.05, latency) + 0.25
+
+
+def fits(rows: int, vectors: int, target: Target) -> bool:
+    """Whether accumulators, loaded vectors and a broadcast fit the registers."""
+    facts = target.facts
+    spare = 1 if facts.has_fma else 2  # without FMA the product needs a register of its own
+    return rows * vectors + vectors + spare <= facts.vector_registers
+
+
+@cache
+def best_tile(extent: int | None, blocks: int, target: Target, most_vectors: int = 8) -> Tile:
+    """The cheapest tile for a plane of `extent` rows (None: not known) by `blocks` vectors."""
+    best: Tile | None = None
+    for vectors in range(1, min(blocks, most_vectors) + 1):
+        for rows in range(1, 31):
+            if not fits(rows, vectors, target) or (extent is not None and rows > extent):
+                continue
+            cost = _plane_cost(extent or 840, blocks, rows, vectors, target)
+            if best is None or cost < best.cost * 0.999:
+                best = Tile(rows, vectors, cost)
+    return best or Tile(1, 1, float("inf"))
+
+
+def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, target: Target) -> float:
+    larger, count = even_parts(extent, rows)
+    parts = -(-extent // rows)
+    total = 0.0
+    for width, times in ((vectors, blocks // vectors), (blocks % vectors, 1 if blocks % vectors else 0)):
+        if times:
+            row_cost = count * tile_cycles(larger, width, target) + (parts - count) * tile_cycles(larger - 1, width, target)
+            total += times * row_cost
+    return total
+
+
+@cache
+def best_rows(extent: int | None, vectors: int, target: Target) -> int:
+    """The cheapest number of rows for a tile whose number of vectors is given."""
+    best, rows = float("inf"), 1
+    for candidate in range(1, 31):
+        if not fits(candidate, vectors, target) or (extent is not None and candidate > max(1, extent)):
+            continue
+        cost = _plane_cost(extent or 840, vectors, candidate, vectors, target)
+        if cost < best * 0.999:
+            best, rows = cost, candidate
+    return rows
+
+
+def depthwise_columns(extent: int | None, window: int, target: Target) -> int:
+    """Columns of a depthwise tile: accumulators enough to hide the FMA's latency, registers left for what is loaded."""
+    free = target.facts.vector_registers - min(window, 9) - 2
+    most = max(1, min(14 if target.facts.vector_registers > 16 else 6, free))
+    return most if extent is None else even_parts(max(1, extent), most)[0]

@@ -1,0 +1,71 @@
+"""Which passes run, in which order, at each optimisation level; every line says why it stands where it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dlc.passes.base import Pass
+from dlc.passes.graph.eliminate_common_subexpressions import EliminateCommonSubexpressions
+from dlc.passes.graph.eliminate_dead_code import EliminateDeadCode
+from dlc.passes.graph.fold_batch_norm import FoldBatchNorm
+from dlc.passes.graph.fold_constants import FoldConstants
+from dlc.passes.graph.fold_pad import FoldPad
+from dlc.passes.graph.fold_scale import FoldScale
+from dlc.passes.graph.fuse_elementwise import FuseElementwise
+from dlc.passes.graph.fuse_epilogue import FuseEpilogue
+from dlc.passes.graph.fuse_producers import FuseProducers
+from dlc.passes.graph.outline_remaining import OutlineRemaining
+from dlc.passes.graph.recognize_gelu import RecognizeGelu
+from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
+from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
+from dlc.passes.graph.recognize_swish import RecognizeSwish
+from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
+from dlc.passes.graph.simplify_shapes import SimplifyShapes
+from dlc.passes.table import pass_named
+
+CLEAN: tuple[Pass, ...] = (
+    EliminateDeadCode(),  # first: what nobody uses need not be folded
+    FoldConstants(),  # before all patterns: they ask for constants, not for expressions of constants
+    EliminateCommonSubexpressions(),  # before recognition: formulas share their parts, as x - mean(x)
+)
+
+SIMPLIFY: tuple[Pass, ...] = (
+    *CLEAN,
+    SimplifyAlgebra(),  # before recognition: it sees x * x for pow(x, 2), and constants on the right
+    SimplifyShapes(),  # brings factors next to the ops they fold into, below reshapes and transposes
+    EliminateCommonSubexpressions(),  # constants written anew by the two before are alike again
+    RecognizeGelu(),  # before swish: both look at products of x and a function of x
+    RecognizeSwish(),
+    RecognizeSoftmax(),
+    RecognizeLayerNorm(),  # before fold-scale, which would take the scale of x out of its reach
+    FoldPad(),  # before batch_norm: a padded conv is as foldable as any
+    FoldBatchNorm(),  # leaves products of constants
+    FoldScale(),  # after batch_norm: what became a product and a sum may stand behind another linear op
+    FoldConstants(),  # computes the weights that the two folds left as expressions
+    SimplifyAlgebra(),  # merges the sums of constants that folding has brought together
+    SimplifyShapes(),
+    *CLEAN,
+)
+
+FUSE: tuple[Pass, ...] = (
+    FuseEpilogue(),  # first: an elementwise op costs least where its operand is computed
+    FuseProducers(),  # before elementwise: an index map moves into the op that reads it, alone or not
+    FuseElementwise(),  # what no root has taken
+    OutlineRemaining(),  # last: from here on there are groups only
+)
+
+GRAPH_PIPELINES: dict[int, tuple[Pass, ...]] = {
+    0: (FoldBatchNorm(), FoldConstants(), EliminateDeadCode(), OutlineRemaining()),  # batch_norm has no kernel
+    1: (*CLEAN, FoldBatchNorm(), *CLEAN, FuseEpilogue(), OutlineRemaining()),
+    2: (*SIMPLIFY, *FUSE),
+    3: (*SIMPLIFY, *FUSE),
+}
+
+
+def graph_pipeline(opt_level: int = 3, disable: Iterable[str] = ()) -> tuple[Pass, ...]:
+    """The passes of the graph level without those named in `disable`. Raises UserError for a name that is no pass.
+
+    `outline-remaining` cannot be left out: the lowering needs it.
+    """
+    without = {pass_named(name) for name in disable} - {OutlineRemaining}
+    return tuple(each for each in GRAPH_PIPELINES[opt_level] if type(each) not in without)

@@ -10,6 +10,7 @@ from dlc.frontends import (
     ops_nn,
     ops_norm,
     ops_quant,
+    ops_recurrent,
     ops_reduce,
     ops_resize,
     ops_shape,
@@ -28,6 +29,7 @@ HANDLERS: dict[str, dict[str, Handler]] = {
         **ops_quant.HANDLERS,
         **ops_flow.HANDLERS,
         **ops_einsum.HANDLERS,
+        **ops_recurrent.HANDLERS,
     },
     "com.microsoft": {
         **ops_quant.MICROSOFT,

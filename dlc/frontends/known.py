@@ -296,7 +296,9 @@ def range_(cx: NodeContext) -> Known:
     if count > MOST_ELEMENTS:
         return None
     dtype = arrays[0].dtype
-    return np.asarray(np.arange(count, dtype=np.float64 if dtype.kind == "f" else np.int64) * delta + start).astype(dtype)
+    return np.asarray(np.arange(count, dtype=np.float64 if dtype.kind == "f" else np.int64) * delta + start).astype(
+        dtype
+    )
 
 
 def reduction(numeric: Callable[..., Any], symbolic: Callable[..., Any], since: int) -> Rule:

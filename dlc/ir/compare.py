@@ -32,13 +32,13 @@ def compare(left: Module, right: Module, *, locations: bool = True) -> str | Non
 
 def compare_funcs(left: Func, right: Func, pool: ConstantPool | None = None, *, locations: bool = True) -> str | None:
     """As `compare`, for two functions of one module (or with one pool)."""
-    held = pool or ConstantPool()
+    held = ConstantPool() if pool is None else pool
     return Comparer(held, held, locations).func(left, right)
 
 
 def compare_ops(left: Op, right: Op, pool: ConstantPool | None = None, *, locations: bool = True) -> str | None:
     """As `compare`, for two ops; operands from outside must be the same values."""
-    held = pool or ConstantPool()
+    held = ConstantPool() if pool is None else pool
     comparer = Comparer(held, held, locations)
     return comparer.op(left.name, left, right) or comparer.late()
 

@@ -8,7 +8,7 @@ from enum import Enum
 
 from dlc.ir.core import Module, Op, Value
 from dlc.ir.diagnostic import Diagnostic
-from dlc.ir.printer import op_line
+from dlc.ir.printer import Names, op_line
 from dlc.ir.types import (
     BufferType,
     ListType,
@@ -51,19 +51,24 @@ def satisfies(module: Module, level: Level) -> list[Diagnostic]:
 
 def _violations(module: Module, level: Level) -> Iterator[Diagnostic]:
     contract = CONTRACTS[level]
-    allowed = ", ".join(sorted(contract.dialects))
     for func in module.funcs.values():
         for arg in func.body.blocks[0].args if func.body.blocks else ():
             if not fits(arg.type, contract):
                 yield Diagnostic(f"function {func.name!r}: a {arg.type} may not exist at level {level.value}")
+        names: Names | None = None  # named once, when there is something to report
         for op in func.walk():
-            if op.name.split(".")[0] not in contract.dialects:
-                message = f"{op.name} may not exist at level {level.value}, only ops of {allowed}"
-                yield Diagnostic(message, op.loc, op_line(op, pool=module.pool))
-            for value in _values(op):
-                if not fits(value.type, contract):
-                    message = f"{op.name}: a {value.type} may not exist at level {level.value}"
-                    yield Diagnostic(message, op.loc, op_line(op, pool=module.pool))
+            for message in _op_violations(op, level, contract):
+                names = names or Names(func.body)
+                yield Diagnostic(message, op.loc, op_line(op, names, module.pool))
+
+
+def _op_violations(op: Op, level: Level, contract: Contract) -> Iterator[str]:
+    if op.name.split(".")[0] not in contract.dialects:
+        allowed = ", ".join(sorted(contract.dialects))
+        yield f"{op.name} may not exist at level {level.value}, only ops of {allowed}"
+    for value in _values(op):
+        if not fits(value.type, contract):
+            yield f"{op.name}: a {value.type} may not exist at level {level.value}"
 
 
 def _values(op: Op) -> Iterator[Value]:

@@ -73,7 +73,7 @@ def parse_module(
         record = _parse(text, "file")
         if not isinstance(record, ModuleText):
             raise TypeError("the start rule gives a module")
-        return assemble(record, pool or ConstantPool(), op_table(dialects))
+        return assemble(record, ConstantPool() if pool is None else pool, op_table(dialects))
     except TextError as error:
         raise where.error(error.message, error.at, error.hint) from None
 

@@ -193,7 +193,8 @@ def print_module(module: Module, options: PrintOptions | None = None) -> str:
 
 def op_line(op: Op, names: Names | None = None, pool: ConstantPool | None = None) -> str:
     """One op on one line, for messages. Without `names` the values are named from the op's outermost region."""
-    return Printer(names or Names(outermost_region(op)), pool or ConstantPool(), PrintOptions()).line(op)
+    held = ConstantPool() if pool is None else pool
+    return Printer(names or Names(outermost_region(op)), held, PrintOptions()).line(op)
 
 
 def outermost_region(op: Op) -> Region:

@@ -65,7 +65,10 @@ def model_of(
         "tiny",
         [helper.make_tensor_value_info(n, code_of(a), a.shape) for n, a in inputs.items() if n not in constants],
         [helper.make_empty_tensor_value_info(name) for name in outputs],
-        [numpy_helper.from_array(np.ascontiguousarray(inputs[name]).reshape(inputs[name].shape), name) for name in constants],
+        [
+            numpy_helper.from_array(np.ascontiguousarray(inputs[name]).reshape(inputs[name].shape), name)
+            for name in constants
+        ],
     )
     opsets = [helper.make_opsetid("", opset)]
     if domain:

@@ -9,7 +9,8 @@ A file is split into cases by lines ``// -----``. Lines that mean something, at 
     // CHECK: …                              FileCheck lines, matched against the printed result
     // ERROR: …                              part of a message; there must be exactly as many messages as such lines
 
-Cases of the folder `dialects` hold functions as they print. The line ``dlc 1`` may be left out, and so may the module around functions.
+Cases of the folder `dialects` hold functions as they print. The line ``dlc 1`` may be left out, and so may the module
+around functions.
 """
 
 from __future__ import annotations

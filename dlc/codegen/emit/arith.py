@@ -50,9 +50,37 @@ def emit_binary(op: Op, w: Writer) -> str:
     kind = op.operands[0].type
     left, right = map(w.use, op.operands)
     element = scalar_type(kind)
-    if isinstance(op, arith.Rem) and element.is_float:
-        return _float_remainder(w, kind, left, right)
+    if isinstance(op, arith.Div | arith.Rem):
+        if not element.is_float:
+            return _integer_division(op, w, left, right)
+        if isinstance(op, arith.Rem):
+            return _float_remainder(w, kind, left, right)
     return w.assign(f"{BINARY[type(op)][_choice(kind)]} {value_type(kind)} {left}, {right}")
+
+
+def _integer_division(op: Op, w: Writer, left: str, right: str) -> str:
+    """LLVM leaves x / 0 and least / -1 undefined and x86 traps on them, so the divisor becomes 1 there.
+
+    ``x / -1`` is ``-x``, which wraps; ``x / 0`` is some number: lanes past the end of a vector divide by what they hold.
+    """
+    kind = op.operands[0].type
+    name, signed = value_type(kind), scalar_type(kind).is_signed
+    word = BINARY[type(op)][_choice(kind)]
+    known = op.operands[1].defined_by(arith.Constant)
+    if known is not None and known.value not in (0, -1):
+        return w.assign(f"{word} {name} {left}, {right}")
+    flags, one = value_type(same_shape(kind, BOOL)), splat("1", kind)
+    if not signed:
+        divisor = w.call(kind, f"llvm.umax.{intrinsic_suffix(kind)}", [(kind, right), (kind, one)])
+        return w.assign(f"{word} {name} {left}, {divisor}")
+    following = w.assign(f"add {name} {right}, {one}")
+    special = w.assign(f"icmp ult {name} {following}, {splat('2', kind)}")
+    divisor = w.assign(f"select {flags} {special}, {name} {one}, {name} {right}")
+    found = w.assign(f"{word} {name} {left}, {divisor}")
+    if isinstance(op, arith.Rem):
+        return found
+    negated = w.assign(f"sub {name} {splat('0', kind)}, {left}")
+    return w.assign(f"select {flags} {special}, {name} {negated}, {name} {found}")
 
 
 def _float_remainder(w: Writer, kind: Type, left: str, right: str) -> str:

@@ -2,8 +2,8 @@
 
     i32 kernel(ptr ctx, ptr dims, ptr buffers, i64 begin, i64 end)
 
-`buffers` holds one pointer per parameter. When the body's last loop stands at the top and is parallel, the kernel runs
-its iterations [begin, end); otherwise it has one chunk and ignores the bounds.
+`buffers` holds one pointer per parameter. The kernel runs the iterations [begin, end) of the parallel loops at the top of
+its body, numbered through; one that has none is a single chunk and ignores the bounds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dlc.codegen.emit.control import CONTROL, emit_for
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.codegen.emit.types import memory_type
 from dlc.errors import InternalError
-from dlc.ir.chunks import chunk_count, parallel_loop
+from dlc.ir.chunks import chunk_count, parallel_loops
 from dlc.ir.core import Block, Func, Op
 from dlc.ir.dialects import buf, loop
 from dlc.ir.dialects.func import Return
@@ -41,7 +41,7 @@ def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | 
     w = Writer(frozenset(target.features))
     entry = w.new_block("entry")
     w.scopes.append(Scope(entry))
-    chunked = parallel_loop(func)
+    chunked = chunk_starts(func)
     for number, arg in enumerate(func.args):
         slot = w.assign(f"getelementptr ptr, ptr %buffers, i64 {number}", "slot")
         w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8, !invariant.load !0", "p"))
@@ -61,6 +61,29 @@ def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | 
     return EmittedKernel(label, text, tuple(w.declared), chunk_count(func))
 
 
+Chunked = dict[loop.For, Expr]  # parallel loops with the number of their first chunk
+
+
+def chunk_starts(func: Func) -> Chunked:
+    starts: Chunked = {}
+    total = as_expr(0)
+    for op in parallel_loops(func):
+        starts[op] = total
+        total = total + op.upper
+    return starts
+
+
+def _chunk_bounds(op: loop.For, start: Expr, loops: int, w: Writer) -> tuple[str, str]:
+    """The part of a parallel loop's iterations that lies in [begin, end)."""
+    if loops == 1:
+        return "%begin", "%end"
+    first, count = w.integer(w.canonical(start, [])), w.integer(w.canonical(op.upper, []))
+    w.declare("i64 @llvm.smax.i64(i64, i64)")
+    w.declare("i64 @llvm.smin.i64(i64, i64)")
+    low, high = w.assign(f"sub i64 %begin, {first}"), w.assign(f"sub i64 %end, {first}")
+    return w.assign(f"call i64 @llvm.smax.i64(i64 {low}, i64 0)"), w.assign(f"call i64 @llvm.smin.i64(i64 {high}, i64 {count})")
+
+
 def _used_symbols(func: Func) -> set[str]:
     """Named dimensions in the attributes and buffer types of a function."""
     found: set[str] = set()
@@ -75,7 +98,7 @@ def _used_symbols(func: Func) -> set[str]:
     return {s for s in found if not (s[0] == "d" and s[1:].isdigit())}
 
 
-def _emit_ops(block: Block, w: Writer, chunked: loop.For | None = None) -> None:
+def _emit_ops(block: Block, w: Writer, chunked: Chunked | None = None) -> None:
     for op in block.ops:
         _emit_op(op, w, chunked)
 
@@ -84,11 +107,11 @@ def _emit_block(block: Block, w: Writer) -> None:
     _emit_ops(block, w)
 
 
-def _emit_op(op: Op, w: Writer, chunked: loop.For | None) -> None:
+def _emit_op(op: Op, w: Writer, chunked: Chunked | None) -> None:
     if isinstance(op, loop.Yield | loop.Condition | Return):
         return
-    if op is chunked:
-        emit_for(chunked, w, _emit_block, ("%begin", "%end"))
+    if chunked is not None and isinstance(op, loop.For) and op in chunked:
+        emit_for(op, w, _emit_block, _chunk_bounds(op, chunked[op], len(chunked), w))
         return
     if type(op) in CONTROL:
         CONTROL[type(op)](op, w, _emit_block)

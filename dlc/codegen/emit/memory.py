@@ -11,7 +11,7 @@ from dlc.ir.core import Op, Value
 from dlc.ir.dialects import buf, vec
 from dlc.ir.dialects.arith import same_shape
 from dlc.ir.dialects.buf import buffer_type
-from dlc.ir.expr import ZERO, Expr, as_expr
+from dlc.ir.expr import ZERO, Compound, Expr, as_expr, split_multiples
 from dlc.ir.types import BOOL, UI8, ScalarType, Type, VectorType, scalar_type
 
 
@@ -20,7 +20,31 @@ def linear_offset(buffer: Value, at: tuple[Expr, ...]) -> Expr:
     total = ZERO
     for index, stride in zip(at, buffer_type(buffer).strides(), strict=True):
         total = total + index * stride
-    return total
+    return recombined(total)
+
+
+def recombined(expr: Expr) -> Expr:
+    """Undo ``e // n * (n * c) + e % n * c`` to ``e * c``: a fused loop over axes that lie one after the other."""
+    single = {m[0]: f for m, f in expr.terms if len(m) == 1 and isinstance(m[0], Compound)}
+    for quotient, factor in single.items():
+        if quotient.kind != "//" or not quotient.right.is_const:
+            continue
+        n = quotient.right.value
+        rest = Compound("%", quotient.left, quotient.right)
+        inner = single.get(rest)
+        candidates = [rest] if inner is not None else _remainders(single, quotient.left, n)
+        for remainder in candidates:
+            c = single[remainder]
+            if factor == n * c:
+                kept = Expr(tuple((m, f) for m, f in expr.terms if m not in ((quotient,), (remainder,))))
+                return recombined(kept + quotient.left * c)
+    return expr
+
+
+def _remainders(single: dict[Compound, int], left: Expr, n: int) -> list[Compound]:
+    """Remainders by n of what differs from `left` by a multiple of n (normal forms drop such multiples)."""
+    whole = split_multiples(left, n)[1]
+    return [a for a in single if a.kind == "%" and a.right == n and split_multiples(a.left, n)[1] == whole]
 
 
 def pointer(w: Writer, buffer: Value, at: tuple[Expr, ...], indices: list[Value]) -> str:

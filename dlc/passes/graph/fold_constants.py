@@ -84,7 +84,7 @@ class OpOverConstants(Pattern[Op]):
 
 
 def folded_value(op: Op, constants: list[Constant], pool: ConstantPool) -> DenseRef:
-    """The constant that an op computes. Large ones are named after what they come from, and computed when first read."""
+    """The constant that an op computes. Large ones are named after what they come from, and computed when read."""
     compute = Computation(detached(op), tuple(source.value for source in constants), pool)
     if elements(op.result.type) < LAZY or not (op.spec.has(ELEMENTWISE) or isinstance(op, Concat) or is_index_map(op)):
         return pool.add(compute())
@@ -127,6 +127,6 @@ def elements(kind: object) -> int:
     return count if isinstance(count, int) else 0
 
 
-def size(kind: TensorType) -> int:
+def size(kind: object) -> int:
     """Bytes."""
-    return elements(kind) * kind.scalar.bytes
+    return elements(kind) * kind.scalar.bytes if isinstance(kind, TensorType) else 0

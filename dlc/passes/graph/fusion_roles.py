@@ -24,6 +24,7 @@ from dlc.ir.dialects.graph_nn import (
     RmsNorm,
     Softmax,
 )
+from dlc.ir.dialects.graph_quant import Dequantize, Quantize
 from dlc.ir.dialects.graph_shape import (
     Broadcast,
     Constant,
@@ -57,6 +58,9 @@ NO_ROOT = ("elementwise", "copy")
 
 
 def is_elementwise(op: Op | None) -> bool:
+    """Each element of the result comes from those at its place; so does quantization by one scale."""
+    if isinstance(op, Quantize | Dequantize):
+        return op.axis is None
     return op is not None and op.spec.has(ELEMENTWISE)
 
 
@@ -86,7 +90,7 @@ def kernel_name(op: Op) -> str:
     """The kernel of an op that stands alone, or of the group that it is."""
     if isinstance(op, Group):
         return op.kernel
-    if is_elementwise(op):
+    if is_elementwise(op) or isinstance(op, Iota):
         return "elementwise"
     return "copy" if is_index_map(op) else op.name.removeprefix("graph.")
 

@@ -7,10 +7,13 @@
     slice of concat                                                 ->  slice of the part it lies in
     gather by a constant number or by consecutive ones              ->  slice
     f(reshape(x)), f(transpose(x)) for elementwise f                ->  reshape(f(x)), transpose(f(x))
+    slice(transpose(x)), slice or transpose of a reshape by 1s      ->  the reshape or transpose comes last
+    matmul of many matrices with one                                ->  of one long matrix, between reshapes
+    softmax(reshape(x)) and the like                                ->  reshape(softmax(x))
     dims ops under gather, slice, concat, arithmetic                ->  one dims op, or a constant
 
 Movements sink below elementwise ops so that they meet and cancel, and so that an elementwise op stands next to the op
-that computes its operand and can be fused into it. Nothing is hoisted, so this comes to an end.
+that computes its operand and can be fused into it. Only slices rise; every other movement sinks, so this ends.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.dims_patterns import DIMS_PATTERNS
 from dlc.passes.graph.movement_patterns import MOVEMENT_PATTERNS
 from dlc.passes.graph.sink_patterns import SINK_PATTERNS
+from dlc.passes.graph.unit_axes_patterns import UNIT_AXES_PATTERNS
 
 
 @dataclass(frozen=True)
@@ -34,4 +38,4 @@ class SimplifyShapes(Pass):
     leaves: ClassVar[Level] = Level.GRAPH
 
     def run(self, module: Module, cx: PassContext) -> bool:
-        return apply_patterns(module, [*DIMS_PATTERNS, *MOVEMENT_PATTERNS, *SINK_PATTERNS], cx)
+        return apply_patterns(module, [*DIMS_PATTERNS, *MOVEMENT_PATTERNS, *UNIT_AXES_PATTERNS, *SINK_PATTERNS], cx)

@@ -36,6 +36,8 @@ def fuse(outer: loop.For, name: str) -> loop.For:
     made = make_loop(as_expr(0), upper, body, operands, outer.inits, kind=outer.kind, name=name, loc=outer.loc)
     mapping.ranges[body.args[0]] = (0, upper.value - 1 if upper.is_const else None)
     shifted = width.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(operands))})
+    if shifted.is_const and shifted.value <= 0:
+        shifted = as_expr(1)  # the loop never runs; its body must still be expressible
     whole = sym("d0")
     values = (body.args[0], *operands)
     limit = outer.upper.value if outer.upper.is_const else None

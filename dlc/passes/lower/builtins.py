@@ -132,6 +132,15 @@ def _replace(items: list[object], at: int, value: object) -> list[object]:
     return [*items[:at], value, *items[at + 1 :]]
 
 
+def _insert(items: list[object], at: int, value: object) -> list[object]:
+    return [*items[:at], value, *items[at:]]
+
+
+def _total(items: list[int | Expr]) -> object:
+    """The sum of a list of numbers or dimensions."""
+    return as_dim(sum(map(as_expr, items), as_expr(0)))
+
+
 def _is_const(value: object) -> bool:
     return isinstance(value, int | float) or (isinstance(value, Expr) and value.is_const)
 
@@ -149,6 +158,8 @@ EARLY: dict[str, Callable[..., object]] = {
     "merge": _merge,
     "without": _without,
     "replace": _replace,
+    "insert": _insert,
+    "total": _total,
     "take": lambda items, order: [items[n] for n in order],
     "repeat": lambda item, count: [item] * count,
     "count": lambda n: list(range(n)),

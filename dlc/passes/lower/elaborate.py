@@ -38,6 +38,15 @@ class Variable:
     type: ScalarType
 
 
+@dataclass(frozen=True, slots=True)
+class Array:
+    """Scratch memory of the kernel, of a size known at compile time."""
+
+    buffer: Value
+    shape: tuple[int, ...]
+    type: ScalarType
+
+
 @dataclass(slots=True)
 class Frame:
     """Names in scope while one definition is elaborated."""
@@ -202,12 +211,32 @@ class Elaborator:
 
     def store(self, node: s.Store, frame: Frame) -> None:
         target = frame.find(node.name)
+        if isinstance(target, Array):
+            self.array_store(target, node, frame)
+            return
         if not isinstance(target, Tensor):
             raise UserError(f"{frame.file}:{node.line}: {node.name!r} is not a result of the kernel")
         index = [self.simplified(as_expr(i)) for i in self.arguments(node.arguments, frame)]  # type: ignore[arg-type]
         self.check_rank(target, index, node, frame)
         value = self.expression(node.value, frame)
         self.binding.write(target, index, value)
+
+    def array_store(self, target: Array, node: s.Store, frame: Frame) -> None:
+        index = tuple(self.array_index(target, self.arguments(node.arguments, frame)))
+        value = self.emit.scalar(self.expression(node.value, frame), target.type)
+        if value.type != target.type:
+            raise UserError(f"{frame.file}:{node.line}: {node.name!r} holds {target.type}, got a {value.type}")
+        operands, at = self.emit.localized(index)
+        self.emit.add(buf.Store(value.value, target.buffer, *operands, at=at))
+
+    def array_index(self, target: Array, arguments: list[object]) -> list[Expr]:
+        if len(arguments) != len(target.shape):
+            raise UserError(f"an array of {len(target.shape)} axes got {len(arguments)} indices")
+        return [self.as_index(a) for a in arguments]
+
+    def array_element(self, base: Array, arguments: list[object]) -> Scalar:
+        operands, at = self.emit.localized(tuple(self.array_index(base, arguments)))
+        return Scalar(self.emit.add(buf.Load(base.buffer, *operands, at=at)).result)
 
     def each(self, node: s.Each, frame: Frame) -> None:
         for item in self.expression(node.source, frame):  # type: ignore[attr-defined]
@@ -359,6 +388,8 @@ class Elaborator:
         arguments = self.arguments(node.arguments, frame)
         if isinstance(base, list):
             return base[arguments[0]]  # type: ignore[call-overload]
+        if isinstance(base, Array):
+            return self.array_element(base, arguments)
         if not isinstance(base, Tensor):
             raise UserError(f"{base!r} has no elements")
         index = [self.as_index(a) for a in arguments]
@@ -385,6 +416,8 @@ class Elaborator:
             return arguments[0].type.name
         if name == "var":
             return self.variable(arguments)
+        if name == "array":
+            return self.array(arguments)
         if name in builtins.EARLY:
             return builtins.EARLY[name](*arguments)
         if self.library.functions(name):
@@ -401,6 +434,17 @@ class Elaborator:
         buffer = self.emit.add(buf.Scratch(type=BufferType((1,), first.type, "scratch"))).result
         self.emit.add(buf.Store(first.value, buffer, at=(const(0),)))
         return Variable(buffer, first.type)
+
+    def array(self, arguments: list[object]) -> Array:
+        """``array(type, shape)``: scratch memory; the innermost axis is rounded up so that vectors may run over its end."""
+        kind = builtins.as_type(arguments[0])
+        shape = arguments[1] if isinstance(arguments[1], list) else [arguments[1]]
+        if not all(builtins._is_const(n) for n in shape):
+            raise UserError("an array needs a size that is known at compile time")
+        sizes = tuple(as_expr(n).value for n in shape)
+        room = (*sizes[:-1], -(-sizes[-1] // 64) * 64) if sizes else ()
+        buffer = self.emit.add(buf.Scratch(type=BufferType(room, kind, "scratch"))).result
+        return Array(buffer, sizes, kind)
 
     def function(self, name: str, arguments: list[object], attributes: dict[str, object]) -> object:
         """Inline a scalar function of the library: the first variant whose condition holds."""

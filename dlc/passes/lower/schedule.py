@@ -150,8 +150,9 @@ class Scheduler:
 
     def parallel(self, action: s.Action, amount: int) -> None:
         found = named_loops(self.func, action.loops[0])
-        if len(found) == 1 and found[0].parent is self.func.block and not found[0].carried:
-            found[0].kind = "parallel"
+        if all(op.parent is self.func.block and not op.carried for op in found):
+            for op in found:
+                op.kind = "parallel"
 
     def contract(self, action: s.Action, amount: int) -> None:
         for op in named_loops(self.func, action.loops[0]):

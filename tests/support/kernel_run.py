@@ -1,0 +1,186 @@
+"""Run one op as a compiled kernel: lower a group that holds it, compile, call it on arrays laid out as its types say.
+
+Lanes that only fill a last block hold garbage before and after; halos are zero. So what a kernel must not read is poison.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlc.codegen.emit.kernel import emit_kernel, module_text
+from dlc.codegen.llvm_backend import compile_object, emit_assembly
+from dlc.ir.core import Block, Builder, Op, Region, Value
+from dlc.ir.dialects import graph_flow
+from dlc.ir.expr import as_expr
+from dlc.ir.pool import ConstantPool
+from dlc.ir.types import Layout, TensorType
+from dlc.kernel_language.library import Library, standard_library
+from dlc.passes.lower.group import GroupLowering, LoweredGroup
+from dlc.target import Target
+
+Array = NDArray[Any]
+Make = Callable[..., Op | Sequence[Value]]
+GUARD = 256  # bytes around every buffer that must stay as they were
+
+
+def group_of(types: Sequence[TensorType], make: Make) -> graph_flow.Group:
+    outer = Block()
+    arguments = [outer.add_arg(t, f"x{n}") for n, t in enumerate(types)]
+    inner = Block(list(types))
+    builder = Builder(inner)
+    made = make_in(builder, make, inner.args)
+    builder.insert(graph_flow.Yield(*made))
+    return Builder(outer).insert(graph_flow.Group(*arguments, kernel="k", regions=[Region([inner])]))
+
+
+def make_in(builder: Builder, make: Make, args: list[Value]) -> Sequence[Value]:
+    made = make(*args) if not getattr(make, "wants_builder", False) else make(builder, *args)
+    if isinstance(made, Op):
+        if made.parent is None:
+            builder.insert(made)
+        return made.results
+    return made
+
+
+def physical(kind: TensorType, numbers: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(as_expr(d).evaluate(numbers) for d in kind.buffer().shape)
+
+
+def places(kind: TensorType, shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """For each logical element its index in the buffer."""
+    layout = kind.layout or Layout(tuple(range(len(shape))))
+    index = np.indices(shape, sparse=True)
+    outer = []
+    for axis in layout.order:
+        block = layout.block_of(axis)
+        outer.append(index[axis] // block if block > 1 else index[axis] + layout.halo_of(axis)[0])
+    inner, left = [], {axis: layout.block_of(axis) for axis, _ in layout.blocks}
+    for axis, size in layout.blocks:
+        within = index[axis] % left[axis]
+        left[axis] //= size
+        inner.append(within // left[axis])
+    return (*outer, *inner)
+
+
+def garbage(dtype: np.dtype) -> Any:
+    return np.nan if dtype.kind in "fV" else 77 if dtype.kind != "b" else True
+
+
+def framed(kind: TensorType, numbers: Mapping[str, int]) -> tuple[Array, Array]:
+    """(a buffer of garbage for `kind` with zero halos, the bytes with guards that hold it)"""
+    shape = physical(kind, numbers)
+    dtype = kind.scalar.dtype
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.full(size + 2 * GUARD + 64, 0xA5, np.uint8)
+    start = GUARD + -(raw.ctypes.data + GUARD) % 64
+    view = raw[start : start + size].view(dtype).reshape(shape)
+    view[...] = garbage(dtype)
+    layout = kind.layout
+    if layout is not None and layout.halo:
+        for at, axis in enumerate(layout.order):
+            before, after = layout.halo_of(axis)
+            if layout.block_of(axis) == 1:
+                moved = np.moveaxis(view, at, 0)
+                moved[:before] = 0
+                moved[moved.shape[0] - after :] = 0
+    return view, raw
+
+
+def laid_out(array: Array, kind: TensorType, numbers: Mapping[str, int]) -> tuple[Array, Array]:
+    view, raw = framed(kind, numbers)
+    view[places(kind, array.shape)] = array
+    return view, raw
+
+
+@dataclass
+class Compiled:
+    lowered: LoweredGroup
+    group: graph_flow.Group
+    symbols: list[str]
+    function: Any
+    chunks: Any
+    text: str
+    object_file: bytes
+    folder: tempfile.TemporaryDirectory[str]
+
+    def __call__(self, arrays: Sequence[Array], numbers: Mapping[str, int] | None = None) -> list[Array]:
+        known = dict(numbers or {})
+        types = [v.type for v in self.group.operands]
+        results = [v.type for v in self.group.results]
+        inputs = [laid_out(a, t, known) for a, t in zip(arrays, types, strict=True)]
+        outputs = [framed(t, known) for t in results]
+        originals = [raw.copy() for _, raw in inputs]
+        self.run([view for view, _ in (*inputs, *outputs)], known)
+        for before, (_, raw) in zip(originals, inputs, strict=True):
+            assert np.array_equal(before, raw), "an input was written"
+        for view, raw in outputs:
+            inside = np.zeros(raw.shape, bool)
+            start = view.ctypes.data - raw.ctypes.data if view.size else 0
+            inside[start : start + view.nbytes] = True
+            assert (raw[~inside] == 0xA5).all(), "memory around a result was written"
+        found = []
+        for t, (view, _) in zip(results, outputs, strict=True):
+            shape = tuple(as_expr(d).evaluate(known) for d in t.shape)
+            check_halo(t, view)
+            found.append(view[places(t, shape)].reshape(shape).copy())
+        return found
+
+    def run(self, views: Sequence[Array], known: Mapping[str, int]) -> None:
+        pointers = (ctypes.c_void_p * len(views))(*[v.ctypes.data for v in views])
+        dims = (ctypes.c_int64 * max(1, len(self.symbols)))(*[known[s] for s in self.symbols])
+        count = as_expr(self.chunks).evaluate(dict(known))
+        middle = count // 2
+        for begin, end in ((middle, count), (0, middle)) if middle else ((0, count),):  # chunks in any order
+            code = self.function(None, dims, pointers, begin, end)
+            assert code == 0, f"the kernel reports the error {code}"
+
+    def assembly(self) -> str:
+        target = host()
+        return emit_assembly(self.text, target.triple, target.llvm_cpu, target.llvm_features)
+
+
+def check_halo(kind: TensorType, view: Array) -> None:
+    layout = kind.layout
+    if layout is None or not layout.halo:
+        return
+    for at, axis in enumerate(layout.order):
+        before, after = layout.halo_of(axis)
+        if layout.block_of(axis) == 1:
+            moved = np.moveaxis(view, at, 0)
+            for part in (moved[:before], moved[moved.shape[0] - after :]):
+                assert not np.any(part[np.isfinite(part)]), "a halo was written"
+
+
+def host() -> Target:
+    return Target.parse("host")
+
+
+_count = itertools.count()
+
+
+def compiled(
+    types: Sequence[TensorType], make: Make, symbols: Sequence[str] = (), library: Library | None = None, target: Target | None = None
+) -> Compiled:
+    group = group_of(types, make)
+    machine = target or host()
+    lowered = GroupLowering(group, library or standard_library(), machine, ConstantPool()).lower("k")
+    kernel = emit_kernel(lowered.func, list(symbols), machine)
+    text = module_text([kernel], machine).replace("define hidden", "define")
+    made = compile_object(text, machine.triple, machine.llvm_cpu, machine.llvm_features)
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name)
+    (path / "k.o").write_bytes(made)
+    subprocess.run(["ld", "-shared", "-o", path / "k.so", path / "k.o"], check=True)
+    function = ctypes.CDLL(str(path / "k.so")).k
+    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+    return Compiled(lowered, group, list(symbols), function, kernel.chunks, text, made, folder)

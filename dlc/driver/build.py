@@ -12,6 +12,7 @@ from dlc.codegen.artifact import FORMAT, write_artifact
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
 from dlc.codegen.emit.main import emit_main
 from dlc.driver.pipeline import Lowered, Options
+from dlc.driver.watch import UNWATCHED, Watch
 from dlc.driver.workers import compile_texts
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module
@@ -66,11 +67,15 @@ def batches(kernels: Sequence[EmittedKernel]) -> list[list[EmittedKernel]]:
     return groups
 
 
-def build_artifact(lowered: Lowered, options: Options, path: str | os.PathLike[str]) -> None:
+def build_artifact(
+    lowered: Lowered, options: Options, path: str | os.PathLike[str], watch: Watch = UNWATCHED
+) -> None:
     """Write the shared library of a lowered model to `path`, whole or not at all."""
     target = options.target
     emitted = emit_model(lowered.module, target)
-    objects = compile_texts(emitted.texts, target)
+    watch.stage("code generation", len(emitted.texts))
+    objects = compile_texts(emitted.texts, target, watch.step)
+    watch.stage("link", 1)
     pieces, total = weight_pieces(lowered.module)
     write_artifact(
         path, objects=objects, metadata=metadata(lowered, target), weights=pieces, weights_bytes=total,

@@ -11,6 +11,7 @@ from typing import Any
 from dlc.driver.build import build_artifact
 from dlc.driver.cache import Cache, model_key
 from dlc.driver.pipeline import Options, lowered_module
+from dlc.driver.watch import UNWATCHED, Watch
 from dlc.errors import UserError
 from dlc.runtime import CompiledModel, load
 from dlc.target import Target, host_can_run
@@ -32,13 +33,18 @@ def compile_model(
     Raises UserError for what the caller can mend, UnsupportedOps if the model holds operators that dlc cannot take.
     """
     options = make_options(target, input_shapes, opt_level, disable, exact)
-    runnable, missing = host_can_run(options.target)
+    check_runnable(options.target)
+    return load(compiled_path(source, options, cache), threads)
+
+
+def check_runnable(target: Target) -> None:
+    """Refuse a target that this machine cannot run. Raises UserError."""
+    runnable, missing = host_can_run(target)
     if not runnable:
         raise UserError(
-            f"this machine cannot run code for {options.target}: it lacks {', '.join(missing)}",
+            f"this machine cannot run code for {target}: it lacks {', '.join(missing)}",
             hint="use `dlc compile -o model.so` to write the library without loading it",
         )
-    return load(compiled_path(source, options, cache), threads)
 
 
 def make_options(
@@ -58,28 +64,28 @@ def make_options(
     return Options(chosen, shapes, opt_level, tuple(sorted(set(disable))), exact)
 
 
-def compiled_path(source: Any, options: Options, use_cache: bool = True) -> Path:
+def compiled_path(source: Any, options: Options, use_cache: bool = True, watch: Watch = UNWATCHED) -> Path:
     """The shared library of a model: from the cache, or compiled now (into the cache, or a temporary folder)."""
     cache = Cache.default() if use_cache else None
     if cache is None:
         folder = tempfile.mkdtemp(prefix="dlc-")
         path = Path(folder) / "model.so"
-        write_library(source, options, path)
+        write_library(source, options, path, watch)
         return path
     key = model_key(source, options.key())
     found = cache.find(key)
     if found is not None:
         return found
     path = cache.path_for(key)
-    depends = write_library(source, options, path)
+    depends = write_library(source, options, path, watch)
     cache.record(key, depends)
     return path
 
 
-
-
-def write_library(source: Any, options: Options, path: str | os.PathLike[str]) -> tuple[str, ...]:
+def write_library(
+    source: Any, options: Options, path: str | os.PathLike[str], watch: Watch = UNWATCHED
+) -> tuple[str, ...]:
     """Compile a model into the shared library `path`; returns the files that it was made from."""
-    lowered = lowered_module(source, options)
-    build_artifact(lowered, options, path)
+    lowered = lowered_module(source, options, watch=watch)
+    build_artifact(lowered, options, path, watch)
     return lowered.files

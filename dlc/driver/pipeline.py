@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlc.driver.watch import UNWATCHED, Watch
 from dlc.frontends.load import load_model
 from dlc.ir.core import Module
 from dlc.ir.types import Type
 from dlc.passes.base import CompileOptions, Pass, PassContext
 from dlc.passes.graph.choose_layout import ChooseLayout
+from dlc.passes.graph.eliminate_dead_code import EliminateDeadCode
 from dlc.passes.lower.lower_graph import LowerGraph
 from dlc.passes.lower.plan_memory import PlanMemory
 from dlc.passes.manager import Checks, Dump, PassManager, PassRecord
@@ -49,6 +51,7 @@ def passes_for(options: Options) -> tuple[Pass, ...]:
     return (
         *graph_pipeline(options.opt_level, options.disable),
         *([] if "choose-layout" in options.disable else [ChooseLayout()]),  # after fusion: one choice per kernel
+        EliminateDeadCode(),  # constants that are now laid out otherwise
         LowerGraph(),
         PlanMemory(),  # last: every buffer exists
     )
@@ -60,8 +63,12 @@ def imported_module(source: Any, options: Options) -> Module:
     return load_model(source, input_shapes=shapes)
 
 
-def lowered_module(source: Any, options: Options, dump: Dump | None = None, verify: bool = False) -> Lowered:
+def lowered_module(
+    source: Any, options: Options, dump: Dump | None = None, verify: bool = False, watch: Watch = UNWATCHED
+) -> Lowered:
     """Import `source` and run the passes."""
+    passes = passes_for(options)  # first: a wrong name among them need not wait for the import
+    watch.stage("import", 1)
     module = imported_module(source, options)
     main = module.main
     names = main.attrs
@@ -70,7 +77,8 @@ def lowered_module(source: Any, options: Options, dump: Dump | None = None, veri
     ops: dict[str, int] = {}
     for op in main.block.ops:
         ops[op.name] = ops.get(op.name, 0) + 1
-    records = run_passes(module, passes_for(options), options, dump, verify)
+    watch.stage("passes", 1)
+    records = run_passes(module, passes, options, dump, verify, watch.reproducers)
     files = (str(source),) if isinstance(source, str | Path) else ()
     return Lowered(module, inputs, outputs, records, files, ops)  # type: ignore[arg-type]
 

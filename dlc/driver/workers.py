@@ -10,23 +10,30 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dlc.codegen.llvm_backend import compile_object
+from dlc.driver.watch import ignore_step
 from dlc.errors import InternalError
 from dlc.target import Target
 
 WORTH_A_HELPER = 250_000  # characters of LLVM text: about a second of code generation
 
 
-def compile_texts(texts: Sequence[str], target: Target) -> list[bytes]:
-    """The object of each text, in order."""
+def compile_texts(texts: Sequence[str], target: Target, step: Callable[[], None] = ignore_step) -> list[bytes]:
+    """The object of each text, in order; `step` is called as they get done."""
+
+    def compiled(text: str) -> bytes:
+        made = compile_object(text, *settings)
+        step()
+        return made
+
     settings = (target.triple, target.llvm_cpu, target.llvm_features)
     cores = len(os.sched_getaffinity(0))
     total = sum(map(len, texts))
     helpers = min(cores - 1, total // WORTH_A_HELPER, 7)
     if helpers < 1:
-        return [compile_object(text, *settings) for text in texts]
+        return [compiled(text) for text in texts]
     shares: list[list[int]] = [[] for _ in range(helpers + 1)]
     load = [0] * (helpers + 1)
     for number in sorted(range(len(texts)), key=lambda n: -len(texts[n])):
@@ -34,9 +41,11 @@ def compile_texts(texts: Sequence[str], target: Target) -> list[bytes]:
         shares[lightest].append(number)
         load[lightest] += len(texts[number])
     started = [_start([texts[n] for n in share], settings) for share in shares[1:]]
-    objects: dict[int, bytes] = {n: compile_object(texts[n], *settings) for n in shares[0]}
+    objects: dict[int, bytes] = {n: compiled(texts[n]) for n in shares[0]}
     for process, share in zip(started, shares[1:], strict=True):
-        objects |= dict(zip(share, _finish(process), strict=True))
+        for number, made in zip(share, _finish(process), strict=True):
+            objects[number] = made
+            step()
     return [objects[n] for n in range(len(texts))]
 
 

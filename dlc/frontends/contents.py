@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from dlc.frontends.symbols import at_least
-from dlc.ir.expr import Dim, Expr, as_dim, as_expr, maximum, minimum, simplify
+from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, maximum, minimum, simplify
 from dlc.ir.types import Array, ScalarType
 
 FINEST = 1 << 16  # floats that are no multiple of 1 / FINEST are not followed: 1/3 has no exact float
@@ -157,7 +157,8 @@ def floor(value: Element) -> Element:
 
 
 def ceil(value: Element) -> Element:
-    return negate(floor(negate(value)))
+    over, under = _fraction(value)
+    return as_dim(ceil_div(over, under))
 
 
 def truncate(value: Element) -> Element:

@@ -52,6 +52,12 @@ class Item:
         self.members = members
         self.hint = hint
 
+    @classmethod
+    def known(cls, contents: Array, builder: Builder | None = None, hint: str = "") -> Item:
+        """An item of known numbers."""
+        kind = TensorType(contents.shape, scalar_of(contents.dtype))
+        return cls(kind, contents=contents, builder=builder, hint=hint)
+
     @property
     def tensor(self) -> TensorType:
         if not isinstance(self.type, TensorType):

@@ -6,6 +6,7 @@ from dlc.frontends import (
     ops_einsum,
     ops_flow,
     ops_index,
+    ops_loops,
     ops_math,
     ops_nn,
     ops_norm,
@@ -14,6 +15,7 @@ from dlc.frontends import (
     ops_reduce,
     ops_resize,
     ops_shape,
+    ops_signal,
 )
 from dlc.frontends.context import Handler
 
@@ -29,6 +31,8 @@ HANDLERS: dict[str, dict[str, Handler]] = {
         **ops_quant.HANDLERS,
         **ops_flow.HANDLERS,
         **ops_einsum.HANDLERS,
+        **ops_loops.HANDLERS,
+        **ops_signal.HANDLERS,
         **ops_recurrent.HANDLERS,
     },
     "com.microsoft": {

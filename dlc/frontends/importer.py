@@ -29,6 +29,8 @@ from dlc.ir.pool import ConstantPool, content_key
 from dlc.ir.types import Array, TensorType, Type, scalar_of
 
 BIG = 1 << 16  # bytes from which a weight is hashed on another thread while the graph is built
+DEEPEST = 50  # calls of functions inside functions; more is a function that calls itself
+UNKNOWN_OPERATOR = "dlc does not know this operator"
 MALFORMED = (IndexError, ValueError, ZeroDivisionError)  # what handlers run into on a model that breaks ONNX's rules
 
 
@@ -37,13 +39,14 @@ class Scope:
 
     def __init__(
         self, importer: Importer, opsets: Mapping[str, int], builder: Builder, outer: Scope | None = None,
-        prefix: str = "",
+        prefix: str = "", depth: int = 0,
     ) -> None:  # fmt: skip
         self.importer = importer
         self.opsets = opsets
         self.builder = builder
         self.outer = outer
         self.prefix = prefix  # of the names of nodes: the call that brought a function's body in
+        self.depth = depth  # of calls inside calls
         self.names: dict[str, Item | None] = {}
 
     def assume(self, expr: Expr) -> None:
@@ -77,7 +80,7 @@ class Importer:
 
     # -- the whole model ---------------------------------------------------------------------------------------------
 
-    def run(self, shapes: InputShapes | None) -> Module:
+    def run(self, shapes: InputShapes | None, values: Mapping[str, Array]) -> Module:
         graph = self.model.graph
         if self.model.opsets.get("", NEWEST_OPSET) > NEWEST_OPSET:
             raise UserError(f"the model uses opset {self.model.opsets['']}, dlc knows those up to {NEWEST_OPSET}")
@@ -85,10 +88,15 @@ class Importer:
         inputs = [each for each in graph.inputs if each.name not in weights]
         block = Block()
         scope = Scope(self, self.model.opsets, Builder(block))
+        check_values(inputs, values)
+        shapes = {**{name: array.shape for name, array in values.items()}, **(shapes or {})}
         found = input_shapes([each for each in inputs if each.type.kind == "tensor"], shapes)
         dims = [dim for shape in found.values() for dim in shape if isinstance(dim, Expr)]
         self.symbols = {name for dim in dims for name in dim.symbols()}
+        inputs = [each for each in inputs if each.name not in values]
         self._add_inputs(scope, inputs, found)
+        for name, array in values.items():
+            scope.names[name] = Item.known(array, scope.builder, name)
         with self._hashing(graph.initializers):
             self.add_initializers(scope, graph)
             for node in graph.nodes:
@@ -163,8 +171,12 @@ class Importer:
         results = []
         for each in graph.outputs:
             item = scope.find(each.name, end)
-            if item is not None and item is not POISON:
+            if item is None or item is POISON:
+                continue
+            try:
                 results.append(self.context(scope, end, [item]).x())
+            except Unsupported as reason:
+                self.problems.append(UnsupportedOp("output", each.name, str(reason)))
         return results
 
     # -- one node ----------------------------------------------------------------------------------------------------
@@ -181,6 +193,7 @@ class Importer:
             outputs = self._outputs(cx, poisoned=any(item is POISON for item in inputs))
         except Unsupported as reason:
             self.problems.append(UnsupportedOp(node.full_type, cx.scope.prefix + node.label, str(reason)))
+            self._report_inside(scope, node)
             outputs = None
         except UserError as error:
             if error.loc is not None:
@@ -192,14 +205,29 @@ class Importer:
             if name:
                 scope.names[name] = POISON if outputs is None else outputs[position]
 
+    def _report_inside(self, scope: Scope, node: NodeRecord) -> None:
+        """The unknown operators in the branches of a node that cannot be imported."""
+        for graph in node.attributes.values():
+            for inner in graph.nodes if isinstance(graph, GraphRecord) else ():
+                if not self._is_known(inner, scope.opsets.get(inner.domain, 1)):
+                    self.problems.append(UnsupportedOp(inner.full_type, scope.prefix + inner.label, UNKNOWN_OPERATOR))
+                self._report_inside(scope, inner)
+
+    def _is_known(self, node: NodeRecord, version: int) -> bool:
+        return (
+            (node.domain, node.op_type, node.overload) in self.functions
+            or node.op_type in HANDLERS.get(node.domain, {})
+            or has_standard_function(node, version)
+        )
+
     def _outputs(self, cx: NodeContext, poisoned: bool) -> list[Item] | None:
         """The results of a node, None if an input could not be imported. Raises Unsupported."""
         node = cx.node
         function = self.functions.get((node.domain, node.op_type, node.overload))
         handler = None if function else HANDLERS.get(node.domain, {}).get(node.op_type)
         if poisoned:
-            if function is None and handler is None and not has_standard_function(node, cx.version):
-                raise Unsupported("dlc does not know this operator")
+            if not self._is_known(node, cx.version):
+                raise Unsupported(UNKNOWN_OPERATOR)
             return None
         known = known_results(cx) if function is None and not node.domain else None
         if known is not None and all(not is_symbolic(array) or is_integral(array) for array in known):
@@ -209,7 +237,7 @@ class Importer:
         if function is not None:
             return self.inline(cx, function)
         if handler is None:
-            raise Unsupported("dlc does not know this operator")
+            raise Unsupported(UNKNOWN_OPERATOR)
         items = self._handled(cx, handler)
         for item, array in zip(items, known or (), strict=False):
             item.contents = array
@@ -234,19 +262,25 @@ class Importer:
     def inline(self, cx: NodeContext, function: FunctionRecord) -> list[Item]:
         """Import the body of a function in place of a call."""
         prefix = f"{cx.scope.prefix}{cx.node.label}/"
-        if prefix.count("/") > 100:
+        if cx.scope.depth > DEEPEST:
             raise Unsupported(f"the function {function.name} calls itself")
-        inner = Scope(self, {**cx.scope.opsets, **function.opsets}, cx.builder, prefix=prefix)
+        inner = Scope(self, {**cx.scope.opsets, **function.opsets}, cx.builder, prefix=prefix, depth=cx.scope.depth + 1)
         given = {name: cx.inputs[n] if n < len(cx.inputs) else None for n, name in enumerate(function.inputs)}
         inner.names.update(given)
         for node in bound_nodes(function, cx.node):
             self.add_node(inner, node)
-        found = [inner.find(name, cx.node) for name in function.outputs]
+        asked = [bool(name) for name in cx.node.outputs]  # what the call does not ask for may not be computed
+        found = [
+            inner.find(name, cx.node) if n < len(asked) and asked[n] else None
+            for n, name in enumerate(function.outputs)
+        ]
         return [item if item is not None else POISON for item in found]
 
-    def inline_graph(self, cx: NodeContext, graph: GraphRecord) -> list[Item]:
-        """Import a branch without inputs in place of the node that holds it."""
-        inner = Scope(self, cx.scope.opsets, cx.builder, cx.scope, f"{cx.scope.prefix}{cx.node.label}/")
+    def inline_graph(self, cx: NodeContext, graph: GraphRecord, inputs: Sequence[Item] = ()) -> list[Item]:
+        """Import a branch or the body of a loop in place of the node that holds it."""
+        prefix = f"{cx.scope.prefix}{cx.node.label}/"
+        inner = Scope(self, cx.scope.opsets, cx.builder, cx.scope, prefix, cx.scope.depth)
+        inner.names.update({each.name: item for each, item in zip(graph.inputs, inputs, strict=True)})
         self.add_initializers(inner, graph)
         for node in graph.nodes:
             self.add_node(inner, node)
@@ -266,9 +300,25 @@ class Importer:
 POISON = Item(Type(), hint="what could not be imported")
 
 
-def import_model(model: ModelRecord, shapes: InputShapes | None = None) -> Module:
-    """The module of a model. Raises UserError, or UnsupportedOps with all that dlc cannot compile."""
-    return Importer(model).run(shapes)
+def import_model(
+    model: ModelRecord, shapes: InputShapes | None = None, values: Mapping[str, Array] | None = None
+) -> Module:
+    """The module of a model; inputs with `values` become constants.
+
+    Raises UserError, or UnsupportedOps with all that dlc cannot compile.
+    """
+    return Importer(model).run(shapes, values or {})
+
+
+def check_values(inputs: Sequence[ValueRecord], values: Mapping[str, Array]) -> None:
+    """Raise UserError for a value of no input, or of another type than the input's."""
+    types = {each.name: each.type for each in inputs}
+    for name, array in values.items():
+        if name not in types:
+            raise UserError(f"input_values names '{name}', which is no input of the model")
+        wanted = types[name].element
+        if wanted is None or array.dtype != wanted.dtype:
+            raise UserError(f"input_values gives '{name}' as {array.dtype}, but the model declares {wanted}")
 
 
 def _known_item(cx: NodeContext, array: Array, position: int) -> Item:

@@ -17,7 +17,7 @@ from dlc.frontends.context import NodeContext, Unsupported
 from dlc.frontends.records import ELEMENTS, TensorRecord
 from dlc.frontends.shapes import axes_of, canonical_axes, canonical_axis, flattened, reshape_target
 from dlc.ir.expr import Expr, product
-from dlc.ir.types import BOOL, SI64, Array, ScalarType
+from dlc.ir.types import BOOL, SI64, STRING, Array, ScalarType
 
 Known: TypeAlias = "Array | tuple[Array, ...] | None"
 Rule: TypeAlias = Callable[[NodeContext], Known]
@@ -44,6 +44,8 @@ def known_element(cx: NodeContext) -> ScalarType:
     match cx.node.op_type:
         case "Shape" | "Size":
             return SI64
+        case "CastLike":
+            return cx.type(1).scalar
         case "Cast":
             return ELEMENTS[cx.integer("to")]
         case "Where":
@@ -94,7 +96,7 @@ def divide(cx: NodeContext) -> Known:
 def _truncated_quotient(left: Array, right: Array) -> Array:
     quotient: Array = np.floor_divide(left, right)
     inexact = np.remainder(left, right) != 0
-    return np.add(quotient, np.less(quotient, 0) & inexact, dtype=quotient.dtype)
+    return np.asarray(np.add(quotient, np.less(quotient, 0) & inexact, dtype=quotient.dtype))
 
 
 def modulo(cx: NodeContext) -> Known:
@@ -130,15 +132,16 @@ def folded(numeric: Callable[..., Any], symbolic: Callable[..., Any]) -> Rule:
 
 
 def cast(cx: NodeContext) -> Known:
-    arrays, element = all_contents(cx), ELEMENTS.get(cx.integer("to"))
-    if arrays is None or element is None or element.name == "str" or cx.type(0).scalar.name == "str":
+    element = cx.type(1).scalar if cx.node.op_type == "CastLike" else ELEMENTS.get(cx.integer("to"))
+    x = cx.contents(0)
+    if x is None or x.size > MOST_ELEMENTS or element is None or STRING in (element, cx.type(0).scalar):
         return None
-    if is_symbolic(arrays[0]):
+    if is_symbolic(x):
         if element == BOOL:
-            return settled(each(lambda value: not exact.equal(value, 0), arrays[0]), element)
-        return settled(arrays[0] if element.is_float else each(exact.truncate, arrays[0]), element)
+            return settled(each(lambda value: not exact.equal(value, 0), x), element)
+        return settled(x if element.is_float else each(exact.truncate, x), element)
     with np.errstate(all="ignore"):
-        return arrays[0].astype(element.dtype)
+        return x.astype(element.dtype)
 
 
 # -- structure: the same for numbers and expressions -------------------------------------------------------------------
@@ -296,9 +299,8 @@ def range_(cx: NodeContext) -> Known:
     if count > MOST_ELEMENTS:
         return None
     dtype = arrays[0].dtype
-    return np.asarray(np.arange(count, dtype=np.float64 if dtype.kind == "f" else np.int64) * delta + start).astype(
-        dtype
-    )
+    steps = np.arange(count, dtype=np.float64 if dtype.kind == "f" else np.int64)
+    return np.asarray(steps * delta + start).astype(dtype)
 
 
 def reduction(numeric: Callable[..., Any], symbolic: Callable[..., Any], since: int) -> Rule:
@@ -329,7 +331,7 @@ RULES: dict[str, Rule] = {
     "Identity": identity, "Shape": shape_of, "Size": size_of, "Reshape": reshape, "Squeeze": squeeze,
     "Unsqueeze": unsqueeze, "Flatten": flatten, "Transpose": transpose, "Concat": concat, "Gather": gather,
     "Slice": slice_, "Split": split, "Expand": expand, "Tile": tile, "ConstantOfShape": constant_of_shape,
-    "Range": range_, "Cast": cast,
+    "Range": range_, "Cast": cast, "CastLike": cast,
     "Add": elementwise(np.add, exact.add), "Sub": elementwise(np.subtract, exact.subtract),
     "Mul": elementwise(np.multiply, exact.multiply), "Div": divide, "Mod": modulo, "Pow": power,
     "Neg": elementwise(np.negative, exact.negate), "Abs": elementwise(np.abs, exact.magnitude),

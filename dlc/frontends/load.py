@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dlc.errors import UserError
 from dlc.ir.core import Module
+from dlc.ir.types import Array
 
 if TYPE_CHECKING:
     from dlc.frontends.coverage import Coverage, Description
@@ -17,15 +18,20 @@ ONNX_SUFFIXES = (".onnx", ".pb", ".ort_onnx")
 TORCHSCRIPT_SUFFIXES = (".pt", ".pth", ".jit", ".ts", ".torchscript")
 
 
-def load_model(source: object, *, input_shapes: Mapping[str, Sequence[int | str | None]] | None = None) -> Module:
+def load_model(
+    source: object,
+    *,
+    input_shapes: Mapping[str, Sequence[int | str | None]] | None = None,
+    input_values: Mapping[str, Array] | None = None,
+) -> Module:
     """The module of a model: a path, the bytes of a file, or an `onnx.ModelProto`.
 
-    `input_shapes` fixes or names dimensions by input. Raises UserError, or UnsupportedOps with every operator of the
-    model that dlc cannot compile.
+    `input_shapes` fixes or names dimensions by input; inputs with `input_values` become constants.
+    Raises UserError, or UnsupportedOps with every operator of the model that dlc cannot compile.
     """
     from dlc.frontends.importer import import_model
 
-    return import_model(_record(source), input_shapes)
+    return import_model(_record(source), input_shapes, input_values)
 
 
 def describe(source: object) -> Description:

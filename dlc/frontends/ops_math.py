@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dlc.frontends.build import broadcasted, cast, rank_of, scaled, shape_of
@@ -21,7 +23,7 @@ def unary(kind: type[Op], **defaults: float) -> Handler:
     """One op for one operator; `defaults` are the attributes, which ONNX and the op call alike."""
 
     def handler(cx: NodeContext) -> Value:
-        attrs = {name: cx.decimal(name, default) for name, default in defaults.items()}
+        attrs: dict[str, Any] = {name: cx.decimal(name, default) for name, default in defaults.items()}
         return cx.put(kind(cx.x(), **attrs))
 
     return handler

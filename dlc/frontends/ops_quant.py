@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dlc.frontends.build import broadcasted, cast, per_channel, rank_of, reduced, reshaped, shape_of, transposed
+from dlc.frontends.build import broadcasted, cast, per_channel, rank_of, reduced, reshaped, shape_of, sliced, transposed
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.ops_math import element_from
 from dlc.frontends.ops_nn import convolved, pooled, product_of
@@ -20,7 +20,7 @@ from dlc.ir.dialects.graph_nn import Softmax
 from dlc.ir.dialects.graph_quant import Dequantize, Quantize
 from dlc.ir.dialects.graph_shape import Concat
 from dlc.ir.dialects.shape_rules import tensor
-from dlc.ir.expr import Expr
+from dlc.ir.expr import Expr, as_dim, as_expr
 from dlc.ir.types import SI32, UI8, ScalarType
 
 
@@ -39,6 +39,8 @@ def dequantize_linear(cx: NodeContext) -> Value:
 def quantized(
     cx: NodeContext, x: Value, scale: Value, zero: Value | None, to: ScalarType, axis: int = 1, block: int = 0
 ) -> Value:
+    if block and not _rows_of_blocks(x, axis, block):
+        return _quantized_by_parts(cx, x, scale, zero, to, axis, block)
     scale, zero, at, shape = scales(cx, x, scale, zero, to, axis, block)
     x = cast(cx, x, tensor(scale).scalar) if tensor(x).scalar.is_integer else x
     return reshaped(cx, cx.put(Quantize(reshaped(cx, x, shape), scale, zero, axis=at, to=to)), shape_of(x))
@@ -47,8 +49,46 @@ def quantized(
 def dequantized(
     cx: NodeContext, x: Value, scale: Value, zero: Value | None = None, axis: int = 1, block: int = 0
 ) -> Value:
+    if block and not _rows_of_blocks(x, axis, block):
+        return _dequantized_by_parts(cx, x, scale, zero, axis, block)
     scale, zero, at, shape = scales(cx, x, scale, zero, tensor(x).scalar, axis, block)
     return reshaped(cx, cx.put(Dequantize(reshaped(cx, x, shape), scale, zero, axis=at)), shape_of(x))
+
+
+def _rows_of_blocks(x: Value, axis: int, block: int) -> bool:
+    """Whether blocks lie evenly along the last axis of x, so that each can be a row of a matrix."""
+    shape = shape_of(x)
+    last = shape[-1]
+    static = all(isinstance(dim, int) for dim in shape)
+    return canonical_axis(axis, len(shape)) == len(shape) - 1 and static and isinstance(last, int) and not last % block
+
+
+def _repeated(cx: NodeContext, values: Value, x: Value, axis: int, block: int) -> Value:
+    """One value per element of x from one per block."""
+    at, shape = canonical_axis(axis, rank_of(x)), shape_of(values)
+    wide = broadcasted(
+        cx, reshaped(cx, values, (*shape[: at + 1], 1, *shape[at + 1 :])), (*shape[: at + 1], block, *shape[at + 1 :])
+    )
+    grown = reshaped(cx, wide, (*shape[:at], as_dim(as_expr(shape[at]) * block), *shape[at + 1 :]))
+    return sliced(cx, grown, at, 0, shape_of(x)[at])
+
+
+def _dequantized_by_parts(cx: NodeContext, x: Value, scale: Value, zero: Value | None, axis: int, block: int) -> Value:
+    element = tensor(scale).scalar
+    y = cast(cx, x, element)
+    if zero is not None:
+        y = cx.put(m.Sub(y, cast(cx, _repeated(cx, zero, x, axis, block), element)))
+    return cx.put(m.Mul(y, _repeated(cx, scale, x, axis, block)))
+
+
+def _quantized_by_parts(
+    cx: NodeContext, x: Value, scale: Value, zero: Value | None, to: ScalarType, axis: int, block: int
+) -> Value:
+    y = cx.put(m.Round(cx.put(m.Div(x, _repeated(cx, scale, x, axis, block)))))
+    if zero is not None:
+        y = cx.put(m.Add(y, cast(cx, _repeated(cx, zero, x, axis, block), tensor(y).scalar)))
+    limits = np.iinfo(to.dtype)
+    return cast(cx, cx.put(m.Clip(y, low=float(limits.min), high=float(limits.max))), to)
 
 
 Scales = tuple[Value, Value, int | None, tuple[int | Expr, ...]]
@@ -69,9 +109,6 @@ def scales(
         return reshaped(cx, scale, ()), reshaped(cx, zero, ()), None, shape
     if not block and len(many) == 1:
         return scale, zero, canonical_axis(axis, rank), shape
-    at = canonical_axis(axis, rank)
-    if at != rank - 1 or not all(isinstance(dim, int) for dim in shape) or shape[at] % block:
-        raise Unsupported("its blocks do not lie evenly along the last axis")
     total = int(np.prod([dim for dim in many if isinstance(dim, int)]))
     return reshaped(cx, scale, (total,)), reshaped(cx, zero, (total,)), 0, (total, block)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dlc.frontends.build import cast, reduced, reshaped
+from dlc.frontends.build import cast, padded, reduced, reshaped, sliced, static_dim
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.shapes import axes_of, canonical_axes, canonical_axis, flattened
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_index import CumSum, TopK
+from dlc.ir.dialects.graph_math import Mul
 from dlc.ir.dialects.graph_nn import ArgReduce, Hardmax, LogSoftmax, Softmax
 from dlc.ir.dialects.shape_rules import tensor
-from dlc.ir.expr import Dim
+from dlc.ir.expr import Dim, as_dim, as_expr
 from dlc.ir.types import BOOL, UI8
 
 
@@ -61,6 +62,30 @@ def cum_sum(cx: NodeContext) -> Value:
     return cx.put(CumSum(cx.x(), axis=found, exclusive=cx.flag("exclusive"), reverse=cx.flag("reverse")))
 
 
+def cum_prod(cx: NodeContext) -> Value:
+    """Running products by doubling: after step k each element holds the product of the 2ᵏ elements up to it."""
+    x = cx.x()
+    rank = tensor(x).rank
+    axis = canonical_axis(cx.numbers(1, "axis")[0], rank)
+    size = static_dim(x, axis, f"axis {axis} of its input")
+    reverse, distance = cx.flag("reverse"), 1
+    if cx.flag("exclusive"):
+        x = _moved(cx, x, axis, min(1, size), reverse)
+    while distance < size:
+        x = cx.put(Mul(x, _moved(cx, x, axis, distance, reverse)))
+        distance *= 2
+    return x
+
+
+def _moved(cx: NodeContext, x: Value, axis: int, distance: int, reverse: bool) -> Value:
+    """x moved along the axis, ones where it came from."""
+    shape = tensor(x).shape
+    kept = sliced(cx, x, axis, distance if reverse else 0, as_dim(as_expr(shape[axis]) - distance))
+    gap = tuple(distance if n == axis else 0 for n in range(len(shape)))
+    none = (0,) * len(shape)
+    return padded(cx, kept, none if reverse else gap, gap if reverse else none, "constant", 1)
+
+
 def top_k(cx: NodeContext) -> tuple[Value, Value]:
     count: Dim = cx.integer("k") if cx.version < 10 else cx.dims(1, "k")[0]
     axis = canonical_axis(cx.integer("axis", -1), cx.type().rank)
@@ -77,5 +102,5 @@ HANDLERS: dict[str, Handler] = {
     "ReduceL2": reduction("l2"), "ReduceLogSum": reduction("log_sum"), "ReduceLogSumExp": reduction("log_sum_exp"),
     "ReduceSumSquare": reduction("sum_square"), "ArgMax": arg_reduction("max"), "ArgMin": arg_reduction("min"),
     "Softmax": along_axis(Softmax), "LogSoftmax": along_axis(LogSoftmax), "Hardmax": along_axis(Hardmax),
-    "CumSum": cum_sum, "TopK": top_k,
+    "CumSum": cum_sum, "CumProd": cum_prod, "TopK": top_k,
 }  # fmt: skip

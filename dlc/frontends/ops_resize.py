@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import floor
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def resize(cx: NodeContext) -> Value:
     if cx.version < 11:
         return _resized(cx, _floats(cx, 1, "scales"), coordinate="asymmetric", rounding="floor")
     coordinate = cx.text("coordinate_transformation_mode", "half_pixel")
-    attrs = {
+    attrs: dict[str, Any] = {
         "coordinate": coordinate,
         "rounding": cx.text("nearest_mode", "round_prefer_floor"),
         "cubic_coeff_a": cx.decimal("cubic_coeff_a", -0.75),
@@ -48,7 +49,7 @@ def resize(cx: NodeContext) -> Value:
     return cx.put(Resize(cx.x(), sizes=sizes, mode=_mode(cx), **attrs))
 
 
-def _resized(cx: NodeContext, scales: tuple[float, ...], **attrs: object) -> Value:
+def _resized(cx: NodeContext, scales: tuple[float, ...], **attrs: Any) -> Value:
     shape = cx.shape()
     if all(scale == 1 for scale in scales) and attrs["coordinate"] != "tf_crop_and_resize":
         return cx.x()

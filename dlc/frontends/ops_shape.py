@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlc.frontends.build import broadcasted, cast, padded, reshaped, shape_of, sliced, static_dim, transposed
-from dlc.frontends.contents import greatest
+from dlc.frontends.contents import greatest, is_symbolic
 from dlc.frontends.context import Handler, Item, NodeContext, Unsupported
 from dlc.frontends.known import fill_value
 from dlc.frontends.ops_math import element_from
@@ -20,11 +20,11 @@ from dlc.frontends.shapes import (
     reshape_target,
 )
 from dlc.ir.core import Value
-from dlc.ir.dialects.graph_math import Add, Equal, Mul
+from dlc.ir.dialects.graph_math import Add, Equal, GreaterEqual, LessEqual, Mul, Where
 from dlc.ir.dialects.graph_shape import Concat, Iota, ReverseSequence, Slice, Tile, Trilu
 from dlc.ir.dialects.shape_rules import broadcast, tensor
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
-from dlc.ir.types import Array, TensorType, scalar_of
+from dlc.ir.types import BOOL, Array
 
 Shape = tuple[Dim, ...]
 
@@ -50,8 +50,7 @@ def constant(cx: NodeContext) -> Item:
 
 
 def known(cx: NodeContext, contents: Array) -> Item:
-    kind = TensorType(contents.shape, scalar_of(contents.dtype))
-    return Item(kind, contents=contents, builder=cx.builder, hint=cx.node.outputs[0])
+    return Item.known(contents, cx.builder, cx.node.outputs[0])
 
 
 def constant_of_shape(cx: NodeContext) -> Value:
@@ -235,8 +234,16 @@ def pad(cx: NodeContext) -> Value:
         cut_low, cut_high = _negative(low), _negative(high)
         if cut_low or cut_high:
             x = sliced(cx, x, axis, cut_low, as_dim(as_expr(shape_of(x)[axis]) - cut_low - cut_high))
-    added = [tuple(0 if _negative(each) else each for each in pair) for pair in full]
-    return padded(cx, x, tuple(p[0] for p in added), tuple(p[1] for p in added), mode, _pad_value(cx))
+    low_pads, high_pads = ([0 if _negative(pair[side]) else pair[side] for pair in full] for side in (0, 1))
+    return _padded_by(cx, x, tuple(low_pads), tuple(high_pads), mode)
+
+
+def _padded_by(cx: NodeContext, x: Value, before: Shape, after: Shape, mode: str) -> Value:
+    if cx.version < 11 or mode != "constant" or not cx.has(2) or cx.contents(2) is not None:
+        return padded(cx, x, before, after, mode, _pad_value(cx))
+    inside = broadcasted(cx, cx.constant(np.array(1, np.uint8)), shape_of(x))  # a value that only the run time knows
+    mask = cast(cx, padded(cx, inside, before, after), BOOL)
+    return cx.put(Where(mask, padded(cx, x, before, after), reshaped(cx, cx.x(2), ())))
 
 
 def _negative(pad: Dim) -> int:
@@ -267,8 +274,14 @@ def center_crop_pad(cx: NodeContext) -> Value:
 
 
 def trilu(cx: NodeContext) -> Value:
-    k = cx.numbers(1, "k")[0] if cx.has(1) else 0
-    return cx.put(Trilu(cx.x(), upper=cx.flag("upper", True), k=k))
+    x, upper = cx.x(), cx.flag("upper", True)
+    if not cx.has(1) or (cx.contents(1) is not None and not is_symbolic(cx.known(1, "k"))):
+        return cx.put(Trilu(x, upper=upper, k=cx.numbers(1, "k")[0] if cx.has(1) else 0))
+    height, width = shape_of(x)[-2:]  # a diagonal that only the run time knows
+    rows, columns = (cx.put(Iota(shape=shape, axis=n)) for n, shape in enumerate(((height, 1), (1, width))))
+    first = cx.put(Add(rows, reshaped(cx, cx.x(1), (1, 1))))
+    keep = cx.put(GreaterEqual(columns, first) if upper else LessEqual(columns, first))
+    return cx.put(Where(keep, x, cx.number(0, x)))
 
 
 def reverse_sequence(cx: NodeContext) -> Value:

@@ -74,11 +74,13 @@ def _type_proto(value_type: Type) -> TypeProto:
 
 
 def _node_proto(node: NodeRecord) -> onnx.NodeProto | None:
-    """The message of a record; None where an attribute is a graph or a type, which no such body needs."""
+    """The message of a record; None where an attribute is a graph or a type: then the operator counts as unknown."""
     attributes: dict[str, Any] = {}
     for name, value in node.attributes.items():
         if isinstance(value, TensorRecord):
             attributes[name] = numpy_helper.from_array(value.load(), value.name)
         elif isinstance(value, int | float | str | tuple):
             attributes[name] = value
+        elif value is not None:
+            return None
     return helper.make_node(node.op_type, node.inputs, node.outputs, node.name, domain=node.domain, **attributes)

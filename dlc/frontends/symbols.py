@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from operator import index
+from typing import SupportsIndex, TypeAlias
 
 from dlc.errors import UserError
 from dlc.frontends.records import DeclaredDim, ValueRecord
@@ -100,10 +101,8 @@ class Bindings:
 def _wanted_dim(name: str, axis: int, given: object) -> Dim:
     if isinstance(given, str) and given:
         return int(given) if given.isdecimal() else sym(symbol_name(given))
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
-        return given
-    if hasattr(given, "__index__") and not isinstance(given, bool):
-        return _wanted_dim(name, axis, given.__index__())
+    if isinstance(given, SupportsIndex) and not isinstance(given, bool) and index(given) >= 0:  # NumPy's integers too
+        return index(given)
     raise UserError(f"input_shapes gives dimension {axis} of '{name}' as {given!r}, expected a size >= 0 or a name")
 
 

@@ -92,6 +92,12 @@ class Op:
     parent: Block | None
     loc: Location
 
+    if TYPE_CHECKING:  # op_def supplies it; see opdef._construct
+
+        def __init__(
+            self, *operands: Value | None, regions: Iterable[Region] = (), loc: Location = UNKNOWN, **attrs: Attribute
+        ) -> None: ...
+
     @classmethod
     def unchecked(
         cls,

@@ -258,6 +258,11 @@ def op_def(name: str, traits: Iterable[str] = ()) -> Callable[[type[T]], type[T]
     return declare
 
 
+def _same(value: Attribute, default: object) -> bool:
+    """Whether a value is the default, kind and sign included (1 is not True, 0.0 is not -0.0)."""
+    return type(value) is type(default) and value == default and repr(value) == repr(default)
+
+
 def _construct(
     self: Op,
     *operand_values: Value | None,
@@ -274,7 +279,9 @@ def _construct(
         raise InternalError(f"{self.spec.name}: unknown attributes {sorted(unknown)} or an absent operand in the middle")
     self.operands = cast(list[Value], values)  # the check above excludes None
     self.attrs = {
-        key: attrs[key] for key in self.spec.attrs if key in attrs and attrs[key] != self.spec.attrs[key].default
+        key: attrs[key]
+        for key in self.spec.attrs
+        if key in attrs and not _same(attrs[key], self.spec.attrs[key].default)
     }
     self.regions = []
     self.parent = None

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import types
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, Union, get_args, get_origin
 
@@ -25,6 +25,8 @@ from dlc.ir.pool import ConstantPool
 
 OpT = TypeVar("OpT", bound=Op)
 NewOp = TypeVar("NewOp", bound=Op)
+
+WINDOW = 64  # how far an op may have moved before the places of all ops are noted anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Rewriter:
         self._worklist: deque[Op] = deque()
         self._queued: set[Op] = set()
         self._places: dict[Op, int] = {}  # where an op was last seen in its block
+        self._drift = 0  # how far the op looked for last had moved: its neighbours have moved as far
 
     # -- what patterns call ------------------------------------------------------------------------------------------
 
@@ -160,7 +163,9 @@ class Rewriter:
                 if source is None or source.parent is None:
                     continue
                 self._queue(source)
-                self._queue_all(user for value in source.results for user in value.users())
+                for value in source.results:
+                    if value.has_one_use():  # what is used once now may match now
+                        self._queue_all(value.users())
                 if source.spec.has(PURE) and not source.has_uses():
                     doomed.append(source)
 
@@ -219,17 +224,25 @@ class Rewriter:
         self.changed = True
 
     def _place(self, op: Op) -> int:
-        """The index of an op in its block, searched outwards from where it was: blocks change little by little."""
+        """The index of an op in its block, looked for near where it was: blocks change little by little."""
         block = op.parent
         if block is None:
             raise InternalError(f"{op.name} is in no block", op=op)
-        ops, hint = block.ops, min(self._places.get(op, len(block.ops)), len(block.ops) - 1)
-        for distance in range(len(ops)):
-            for at in (hint - distance, hint + distance):
-                if 0 <= at < len(ops) and ops[at] is op:
-                    self._places[op] = at
-                    return at
-        raise InternalError(f"{op.name} is not in its block", op=op)
+        was = self._places.get(op)
+        if was is not None:
+            start = max(was + self._drift - WINDOW, 0)
+            try:
+                at = block.ops.index(op, start, start + 2 * WINDOW)
+            except ValueError:
+                pass
+            else:
+                self._places[op], self._drift = at, at - was
+                return at
+        self._places |= {each: at for at, each in enumerate(block.ops)}
+        self._drift = 0
+        if block.ops[self._places.get(op, 0)] is not op:
+            raise InternalError(f"{op.name} is not in its block", op=op)
+        return self._places[op]
 
     # -- worklist ----------------------------------------------------------------------------------------------------
 
@@ -260,6 +273,12 @@ class Rewriter:
                     self._queue(op)
                     self._start(op.regions)
         return len(self._queued)
+
+
+def rebuilt(op: NewOp, operands: Iterable[Value], changes: Mapping[str, Attribute] | None = None) -> NewOp:
+    """A new op of the same kind with other operands and some attributes changed; its result types are inferred anew."""
+    attrs: dict[str, Any] = {**op.attrs, **(changes or {})}
+    return type(op)(*operands, **attrs)
 
 
 def sorted_ops(block: Block) -> list[Op]:

@@ -92,7 +92,7 @@ class _ToSyntax(Transformer):  # type: ignore[type-arg]
         return s.Assign(_line(meta), str(items[0]), items[1])
 
     def store(self, meta, items):  # type: ignore[no-untyped-def]
-        return s.Store(_line(meta), str(items[0]), items[1], items[2])
+        return s.Store(_line(meta), str(items[0]), items[1] or (), items[2])
 
     def for_loop(self, meta, items):  # type: ignore[no-untyped-def]
         return s.For(_line(meta), items[0], items[1])
@@ -138,7 +138,7 @@ class _ToSyntax(Transformer):  # type: ignore[type-arg]
         return s.Unary(_line(meta), "-", items[0])
 
     def index(self, meta, items):  # type: ignore[no-untyped-def]
-        return s.Index(_line(meta), items[0], items[1])
+        return s.Index(_line(meta), items[0], items[1] or ())
 
     def cut(self, meta, items):  # type: ignore[no-untyped-def]
         return s.Cut(_line(meta), *items)

@@ -111,9 +111,8 @@ def end_level(passes: Sequence[Pass], start: Level) -> Level:
     level, before = start, "the start"
     for each in passes:
         if each.needs is not level:
-            raise UserError(
-                f"pass {each.name} needs the IR at level {each.needs.value}, after {before} it is at {level.value}"
-            )
+            needed, found = each.needs.value, level.value
+            raise UserError(f"pass {each.name} needs the IR at level {needed}, after {before} it is at level {found}")
         level, before = each.leaves, each.name
     return level
 

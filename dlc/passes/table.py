@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from dlc.errors import UserError
 from dlc.passes.base import Pass
+from dlc.passes.graph.choose_layout import ChooseLayout
 from dlc.passes.graph.eliminate_common_subexpressions import EliminateCommonSubexpressions
 from dlc.passes.graph.eliminate_dead_code import EliminateDeadCode
 from dlc.passes.graph.fold_batch_norm import FoldBatchNorm
@@ -25,8 +26,11 @@ from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
 from dlc.passes.graph.recognize_swish import RecognizeSwish
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
+from dlc.passes.lower.lower_graph import LowerGraph
+from dlc.passes.lower.plan_memory import PlanMemory
 
 ALL_PASSES: tuple[type[Pass], ...] = (
+    ChooseLayout,
     EliminateCommonSubexpressions,
     EliminateDeadCode,
     FoldBatchNorm,
@@ -36,7 +40,9 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     FuseElementwise,
     FuseEpilogue,
     FuseProducers,
+    LowerGraph,
     OutlineRemaining,
+    PlanMemory,
     RecognizeGelu,
     RecognizeLayerNorm,
     RecognizeSoftmax,

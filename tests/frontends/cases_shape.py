@@ -15,8 +15,14 @@ def vector(*values: int) -> np.ndarray:
 def shape_cases() -> list[Case]:
     return [
         Case("Reshape", {"x": X, "shape": vector(0, -1)}, {}, (7, 13, 21), ("shape",)),
-        Case("Reshape", {"x": np.zeros((0, 3), np.float32), "shape": vector(3, 0)}, {"allowzero": 1}, (14,), ("shape",),
-             note="zero"),
+        Case(
+            "Reshape",
+            {"x": np.zeros((0, 3), np.float32), "shape": vector(3, 0)},
+            {"allowzero": 1},
+            (14,),
+            ("shape",),
+            note="zero",
+        ),
         *(Case("Flatten", {"x": X}, {"axis": axis}, (9, 13), note=str(axis)) for axis in (0, 1, 2, 3)),
         Case("Flatten", {"x": X}, {"axis": -1}, (13,), note="negative"),
         Case("Squeeze", {"x": floats(1, 3, 1)}, {"axes": [0]}, (7, 11)),
@@ -34,7 +40,7 @@ def shape_cases() -> list[Case]:
         Case("Shape", {"x": X}, {}, (7, 13)),
         Case("Shape", {"x": X}, {"start": -2, "end": 2}, (15,), note="part"),
         Case("Size", {"x": X}, {}, (7, 13)),
-    ]  # fmt: skip
+    ]
 
 
 def part_cases() -> list[Case]:
@@ -58,35 +64,78 @@ def part_cases() -> list[Case]:
         Case("Split", {"x": floats(7)}, {"num_outputs": 3}, (18,), outputs=3, note="uneven"),
         Case("Concat", {"a": X, "b": floats(2, 1, 4)}, {"axis": -2}, (11, 13)),
         Case("Pad", {"x": X}, {"pads": [0, 1, 2, 1, 0, 0], "value": 1.5}, (7,)),
-        Case("Pad", {"x": X, "pads": vector(0, 1, 2, 1, 0, 0), "v": np.float32(1.5)}, {}, (11, 13), ("pads", "v"),
-             note="input"),
+        Case(
+            "Pad",
+            {"x": X, "pads": vector(0, 1, 2, 1, 0, 0), "v": np.float32(1.5)},
+            {},
+            (11, 13),
+            ("pads", "v"),
+            note="input",
+        ),
         Case("Pad", {"x": X, "pads": vector(0, 0, -1, 0, 1, 2)}, {}, (13,), ("pads",), note="negative"),
-        *(Case("Pad", {"x": X, "pads": vector(0, 1, 2, 0, 1, 1)}, {"mode": mode}, (13,), ("pads",), note=mode)
-          for mode in ("edge", "reflect")),
-        Case("Pad", {"x": X, "pads": vector(1, 2), "v": None, "axes": vector(-1)}, {"mode": "wrap"}, (19,),
-             ("pads", "axes"), note="wrap and axes"),
+        *(
+            Case("Pad", {"x": X, "pads": vector(0, 1, 2, 0, 1, 1)}, {"mode": mode}, (13,), ("pads",), note=mode)
+            for mode in ("edge", "reflect")
+        ),
+        Case(
+            "Pad",
+            {"x": X, "pads": vector(1, 2), "v": None, "axes": vector(-1)},
+            {"mode": "wrap"},
+            (19,),
+            ("pads", "axes"),
+            note="wrap and axes",
+        ),
         Case("CenterCropPad", {"x": floats(5, 8), "shape": vector(8, 5)}, {}, (18,), ("shape",)),
         Case("Trilu", {"x": floats(2, 3, 4)}, {}, (14,)),
         Case("Trilu", {"x": floats(3, 4), "k": np.int64(-1)}, {"upper": 0}, (14,), ("k",), note="lower"),
+        Case("Trilu", {"x": floats(3, 4), "k": np.int64(1)}, {}, (14,), note="at run time"),
+        Case(
+            "Pad",
+            {"x": X, "pads": vector(0, 1, 2, 1, 0, 0), "v": np.float32(1.5)},
+            {},
+            (13,),
+            ("pads",),
+            note="later",
+        ),
         Case("ReverseSequence", {"x": floats(4, 3), "lengths": vector(1, 2, 4)}, {}, (10,)),
-    ]  # fmt: skip
+    ]
 
 
 def made_cases() -> list[Case]:
     return [
         Case("ConstantOfShape", {"shape": vector(2, 3)}, {}, (9, 20), ("shape",)),
         Case("Range", {"a": np.int64(2), "b": np.int64(11), "d": np.int64(3)}, {}, (11,), ("a", "b", "d")),
-        Case("Range", {"a": np.float32(3), "b": np.float32(0), "d": np.float32(-0.5)}, {}, (11,), ("a", "b", "d"),
-             note="down", kind="rounded"),
+        Case(
+            "Range",
+            {"a": np.float32(3), "b": np.float32(0), "d": np.float32(-0.5)},
+            {},
+            (11,),
+            ("a", "b", "d"),
+            note="down",
+            kind="rounded",
+        ),
         Case("EyeLike", {"x": floats(3, 4)}, {"k": 1}, (9,)),
         Case("EyeLike", {"x": floats(4, 3)}, {"k": -1, "dtype": 7}, (9,), note="dtype"),
-        *(Case("Constant", {}, attrs, (13,), note=next(iter(attrs))) for attrs in (
-            {"value_float": 1.5}, {"value_floats": [1.0, 2.0]}, {"value_int": 3}, {"value_ints": [3, 4]})),
-        Case("OneHot", {"i": vector(0, 2, -1), "depth": np.int64(3), "values": np.float32([0.5, 2])}, {}, (9, 11),
-             ("depth",)),
-        Case("OneHot", {"i": vector(0, 2), "depth": vector(3), "values": np.float32([0.5, 2])}, {"axis": 0}, (11,),
-             ("depth",), note="axis"),
-    ]  # fmt: skip
+        *(
+            Case("Constant", {}, attrs, (13,), note=next(iter(attrs)))
+            for attrs in ({"value_float": 1.5}, {"value_floats": [1.0, 2.0]}, {"value_int": 3}, {"value_ints": [3, 4]})
+        ),
+        Case(
+            "OneHot",
+            {"i": vector(0, 2, -1), "depth": np.int64(3), "values": np.float32([0.5, 2])},
+            {},
+            (9, 11),
+            ("depth",),
+        ),
+        Case(
+            "OneHot",
+            {"i": vector(0, 2), "depth": vector(3), "values": np.float32([0.5, 2])},
+            {"axis": 0},
+            (11,),
+            ("depth",),
+            note="axis",
+        ),
+    ]
 
 
 def index_cases() -> list[Case]:
@@ -98,22 +147,44 @@ def index_cases() -> list[Case]:
         Case("GatherND", {"x": X, "i": vector(1, 2).reshape(2, 1)}, {"batch_dims": 1}, (13,), note="batch"),
         Case("Scatter", {"x": floats(2, 4), "i": vector(1, 0).reshape(1, 2), "u": floats(1, 2)}, {}, (9,)),
         Case("ScatterElements", {"x": floats(4), "i": vector(1, -1), "u": floats(2)}, {}, (11, 13)),
-        Case("ScatterElements", {"x": X, "i": indices, "u": updates}, {"axis": 1, "reduction": "add"}, (18,), note="add"),
+        Case(
+            "ScatterElements", {"x": X, "i": indices, "u": updates}, {"axis": 1, "reduction": "add"}, (18,), note="add"
+        ),
         Case("ScatterND", {"x": X, "i": vector(1, 0).reshape(2, 1), "u": floats(2, 3, 4)}, {}, (11, 13)),
-        Case("ScatterND", {"x": X, "i": vector(1, 1).reshape(2, 1), "u": floats(2, 3, 4)}, {"reduction": "max"}, (18,),
-             note="max"),
+        Case(
+            "ScatterND",
+            {"x": X, "i": vector(1, 1).reshape(2, 1), "u": floats(2, 3, 4)},
+            {"reduction": "max"},
+            (18,),
+            note="max",
+        ),
         Case("NonZero", {"x": bools(3, 4)}, {}, (9, 13)),
         Case("Compress", {"x": X, "c": np.array([True, False, True])}, {"axis": 1}, (9, 11)),
         Case("Compress", {"x": X, "c": bools(24)}, {}, (11,), note="flat"),
         Case("Unique", {"x": integers(9, low=0, high=4)}, {}, (11,), outputs=4),
         Case("Unique", {"x": integers(9, low=0, high=4)}, {"sorted": 0}, (11,), outputs=4, note="unsorted"),
-        Case("MaxUnpool", {"x": floats(1, 1, 2, 2), "i": vector(0, 3, 8, 10).reshape(1, 1, 2, 2)},
-             {"kernel_shape": [2, 2], "strides": [2, 2]}, (11,)),
-        Case("Col2Im", {"x": floats(1, 12, 12), "image": vector(5, 5), "block": vector(2, 3)}, {}, (18,),
-             ("image", "block")),
-        Case("Col2Im", {"x": floats(1, 8, 6), "image": vector(4, 6), "block": vector(2, 2)},
-             {"strides": [2, 2], "dilations": [1, 1]}, (18,), ("image", "block"), note="strides"),
-    ]  # fmt: skip
+        Case(
+            "MaxUnpool",
+            {"x": floats(1, 1, 2, 2), "i": vector(0, 3, 8, 10).reshape(1, 1, 2, 2)},
+            {"kernel_shape": [2, 2], "strides": [2, 2]},
+            (11,),
+        ),
+        Case(
+            "Col2Im",
+            {"x": floats(1, 12, 12), "image": vector(5, 5), "block": vector(2, 3)},
+            {},
+            (18,),
+            ("image", "block"),
+        ),
+        Case(
+            "Col2Im",
+            {"x": floats(1, 8, 6), "image": vector(4, 6), "block": vector(2, 2)},
+            {"strides": [2, 2], "dilations": [1, 1]},
+            (18,),
+            ("image", "block"),
+            note="strides",
+        ),
+    ]
 
 
 CASES = [*shape_cases(), *part_cases(), *made_cases(), *index_cases()]

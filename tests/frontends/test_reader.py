@@ -49,10 +49,18 @@ def test_bytes_and_protobuf_give_the_same_records(tmp_path: Path) -> None:
     assert all(record == records[0] for record in records)
 
 
-@pytest.mark.parametrize("array", [
-    np.array([1.5, -2], np.float64), np.array([True, False]), np.array([1, 2], np.float16), np.array([-1, 5], np.int8),
-    np.array(["a", "b"], object), np.zeros((0, 2), np.float32), np.array(3, np.int64),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([1.5, -2], np.float64),
+        np.array([True, False]),
+        np.array([1, 2], np.float16),
+        np.array([-1, 5], np.int8),
+        np.array(["a", "b"], object),
+        np.zeros((0, 2), np.float32),
+        np.array(3, np.int64),
+    ],
+)
 def test_small_tensors_of_every_kind(array: np.ndarray) -> None:
     model = model_of([helper.make_node("Identity", ["c"], ["y"])], {"c": array}, ["y"], constants=("c",))
     found = read_model(model).graph.initializers[0].load()
@@ -72,14 +80,17 @@ def test_external_data_beside_the_model(tmp_path: Path) -> None:
     assert np.array_equal(read_model(path).graph.initializers[0].load(), BIG)
 
 
-@pytest.mark.parametrize(("entries", "message"), [
-    ({"location": "none.bin"}, r"tensor 'w' lies in the file .*none\.bin, which cannot be read"),
-    ({"location": "short.bin"}, r"tensor 'w' needs bytes 0 to 8192 of the file .*short\.bin, which has 100"),
-    ({"location": "../outside.bin"}, r"tensor 'w' lies in '\.\./outside\.bin', which is not inside"),
-    ({"location": "short.bin", "length": "4"}, r"tensor 'w' needs 8192 bytes but declares 4"),
-    ({"location": "short.bin", "offset": "x"}, r"has the offset 'x', expected a number"),
-    ({}, r"tensor 'w' lies in '', which is not inside"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"location": "none.bin"}, r"tensor 'w' lies in the file .*none\.bin, which cannot be read"),
+        ({"location": "short.bin"}, r"tensor 'w' needs bytes 0 to 8192 of the file .*short\.bin, which has 100"),
+        ({"location": "../outside.bin"}, r"tensor 'w' lies in '\.\./outside\.bin', which is not inside"),
+        ({"location": "short.bin", "length": "4"}, r"tensor 'w' needs 8192 bytes but declares 4"),
+        ({"location": "short.bin", "offset": "x"}, r"has the offset 'x', expected a number"),
+        ({}, r"tensor 'w' lies in '', which is not inside"),
+    ],
+)
 def test_external_data_that_is_missing_short_or_elsewhere(
     tmp_path: Path, entries: dict[str, str], message: str
 ) -> None:

@@ -33,14 +33,17 @@ def test_unnamed_dimensions_get_names_from_the_input() -> None:
     assert shapes(model) == ["tensor<[x_1_dim_0]x2xf32>"] * 2
 
 
-@pytest.mark.parametrize(("inputs", "message"), [
-    ({"c": (1, 3)}, r"names 'c', which is no input of the model; its inputs are 'a', 'b'"),
-    ({"a": (1, 3, 3)}, r"gives 'a' 3 dimensions \(1, 3, 3\), but the model declares 2"),
-    ({"a": (1, 4)}, r"gives dimension 1 of 'a' as 4, but the model fixes it to 3"),
-    ({"a": (1, 3), "b": (2, 3)}, r"gives 'batch' as 2 in 'b' and as 1 in 'a'"),
-    ({"a": (-1, 3)}, r"gives dimension 0 of 'a' as -1, expected a size >= 0 or a name"),
-    ({"a": (1.5, 3)}, r"as 1.5, expected a size"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"c": (1, 3)}, r"names 'c', which is no input of the model; its inputs are 'a', 'b'"),
+        ({"a": (1, 3, 3)}, r"gives 'a' 3 dimensions \(1, 3, 3\), but the model declares 2"),
+        ({"a": (1, 4)}, r"gives dimension 1 of 'a' as 4, but the model fixes it to 3"),
+        ({"a": (1, 3), "b": (2, 3)}, r"gives 'batch' as 2 in 'b' and as 1 in 'a'"),
+        ({"a": (-1, 3)}, r"gives dimension 0 of 'a' as -1, expected a size >= 0 or a name"),
+        ({"a": (1.5, 3)}, r"as 1.5, expected a size"),
+    ],
+)
 def test_overrides_that_do_not_fit(inputs: dict[str, tuple[int, ...]], message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_model(TWO, input_shapes=inputs)
@@ -48,18 +51,29 @@ def test_overrides_that_do_not_fit(inputs: dict[str, tuple[int, ...]], message: 
 
 def test_an_input_without_a_rank_needs_a_shape() -> None:
     graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["y"])], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, None)],
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, None)],
         [helper.make_empty_tensor_value_info("y")],
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     with pytest.raises(UserError, match="does not say how many dimensions its input 'x' has"):
         load_model(model)
     assert shapes(model, x=(2, "n")) == ["tensor<2x[n]xf32>"] * 2
 
 
-@pytest.mark.parametrize(("text", "name"), [
-    ("batch", "batch"), ("batch-size", "batch_size"), ("0", "dim_0"), ("d0", "dim_d0"), ("min", "dim_min"), ("", "dim_"),
-    ("größe", "gr__e"), ("a b", "a_b"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("batch", "batch"),
+        ("batch-size", "batch_size"),
+        ("0", "dim_0"),
+        ("d0", "dim_d0"),
+        ("min", "dim_min"),
+        ("", "dim_"),
+        ("größe", "gr__e"),
+        ("a b", "a_b"),
+    ],
+)
 def test_names_that_expressions_can_hold(text: str, name: str) -> None:
     assert symbol_name(text) == name

@@ -149,9 +149,13 @@ def text_of(func: Func) -> str:
 
 
 def problems_of(func: Func) -> list[str]:
+    """What the verifier finds, and values that are used by ops which are not in the function."""
     module = Module(ConstantPool())
     module.add(func)
-    return list(map(str, verify(module)))
+    present = set(func.walk())
+    values = [*func.args, *(v for op in present for v in [*op.results, *(a for r in op.regions for a in r.block.args)])]
+    strangers = [f"{user.name} uses a value from outside" for v in values for user in v.users() if user not in present]
+    return [*map(str, verify(module)), *strangers]
 
 
 def same(before: Sequence[Array], after: Sequence[Array]) -> bool:
@@ -256,7 +260,8 @@ def formula(draw: st.DrawFn, nest: Nest, leaves: list[Value], kind: ScalarType, 
             flag = nest.add(arith.Compare(value, leaf, predicate="lt"))
             value = nest.add(arith.Select(flag, leaf, value))
         elif choice == 7 and variables:
-            number = nest.index(draw(st.sampled_from(variables)) * 3 + 1)
+            variable = draw(st.sampled_from(variables))
+            number = nest.index(draw(st.sampled_from([variable * 3 + 1, variable // 3, 7 - variable % 5, variable * variable])))
             value = nest.add(arith.Add(value, nest.add(arith.Cast(number, to=kind))))
         elif choice == 8:
             wide = nest.add(arith.Cast(value, to=SI32 if kind == F32 else F32))

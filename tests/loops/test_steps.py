@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from dlc.errors import InternalError
@@ -32,7 +32,8 @@ def test_step_keeps_the_meaning(name: str, case: Case, data: st.DataObject) -> N
     expected = case.run()
     original = text_of(case.func)
     step(data, name, case)
-    assert same(expected, case.run()), f"{name}:\n{original}\nbecame\n{text_of(case.func)}"
+    note(f"{name}:\n{original}\nbecame\n{text_of(case.func)}")
+    assert same(expected, case.run())
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
@@ -42,4 +43,5 @@ def test_steps_in_a_row_keep_the_meaning(case: Case, names: list[str], data: st.
     original = text_of(case.func)
     for name in names:
         step(data, name, case)
-    assert same(expected, case.run()), f"{names}:\n{original}\nbecame\n{text_of(case.func)}"
+    note(f"{names}:\n{original}\nbecame\n{text_of(case.func)}")
+    assert same(expected, case.run())

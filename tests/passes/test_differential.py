@@ -3,7 +3,32 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dlc.ir.core import Op
+from dlc.ir.dialects.graph_index import Gather
+from dlc.ir.dialects.graph_math import (
+    Add,
+    Cast,
+    Clip,
+    Div,
+    Erf,
+    Exp,
+    HardSigmoid,
+    Maximum,
+    Minimum,
+    Mul,
+    Neg,
+    Pow,
+    Reciprocal,
+    Relu,
+    Sigmoid,
+    Sub,
+    Tanh,
+    Where,
+)
+from dlc.ir.dialects.graph_nn import BatchNorm, Conv, ConvTranspose, LayerNorm, MatMul, Pool, Reduce, Softmax
+from dlc.ir.dialects.graph_shape import Broadcast, Concat, Pad, Reshape, Slice, Tile, Transpose
 from dlc.ir.eval.interpreter import evaluate
 from dlc.ir.levels import Level
 from dlc.passes.base import Pass, PassContext
@@ -11,7 +36,7 @@ from dlc.passes.manager import Checks, PassManager
 from dlc.passes.pipelines import graph_pipeline
 from dlc.passes.table import ALL_PASSES
 from dlc.target import Target
-from tests.differential.generators import Sample, graph_samples
+from tests.differential.generators import STEPS, Sample, graph_samples
 from tests.tolerances import assert_close
 
 TARGET = Target.parse("x86-64-v3")
@@ -33,6 +58,24 @@ def check_keeps_meaning(sample: Sample, passes: tuple[Pass, ...]) -> None:
 @given(sample=graph_samples())
 def test_pass_keeps_the_meaning(kind: type[Pass], sample: Sample) -> None:
     check_keeps_meaning(sample, (kind(),))
+
+
+# What the patterns look for is rare among all ops: the same with few kinds of op, so that they meet.
+NEIGHBOURS: dict[str, tuple[type[Op], ...]] = {
+    "linear": (Conv, MatMul, ConvTranspose, BatchNorm, Mul, Add, Pad, Pool),
+    "arithmetic": (Add, Sub, Mul, Div, Neg, Relu, Clip, Maximum, Minimum, Pow, Cast, Where),
+    "activations": (Mul, Add, Sigmoid, Exp, Reciprocal, Div, Sub, Reduce, Clip, HardSigmoid, Erf, Tanh),
+    "movements": (Reshape, Transpose, Slice, Concat, Broadcast, Pad, Tile, Gather, Relu, Add),
+    "attention": (MatMul, Reshape, Transpose, Slice, Mul, Add, Softmax, LayerNorm),
+}
+
+
+@pytest.mark.parametrize("neighbours", NEIGHBOURS)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_pipeline_keeps_the_meaning_among_neighbours(neighbours: str, data: st.DataObject) -> None:
+    kinds = [kind for kind in NEIGHBOURS[neighbours] if kind in STEPS]
+    check_keeps_meaning(data.draw(graph_samples(kinds, most_ops=12)), graph_pipeline(3))
 
 
 @pytest.mark.parametrize("opt_level", [0, 1, 3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dlc.codegen.emit.half import is_half, narrow, through_f32, widen
 from dlc.codegen.emit.scope import Writer
 from dlc.codegen.emit.types import intrinsic_suffix, number, splat, value_type
 from dlc.errors import InternalError
@@ -92,22 +93,18 @@ def _float_remainder(w: Writer, kind: Type, left: str, right: str) -> str:
     quotient = w.assign(f"fdiv {name} {left}, {right}")
     whole = w.call(kind, f"llvm.trunc.{intrinsic_suffix(kind)}", [(kind, quotient)])
     negated = w.assign(f"fneg {name} {whole}")
-    return w.call(kind, f"llvm.fma.{intrinsic_suffix(kind)}", [(kind, negated), (kind, right), (kind, left)])
+    return w.call(kind, f"llvm.fmuladd.{intrinsic_suffix(kind)}", [(kind, negated), (kind, right), (kind, left)])
 
 
 def emit_extreme(op: Op, w: Writer) -> str:
-    """Minimum and maximum; for floats NaN wins: ``x < y ? x : y`` keeps y, so a NaN in x is put back."""
+    """Minimum and maximum; NaN wins and the sign of zero is free (``nsz``): one instruction if an operand is a number."""
     kind = op.operands[0].type
-    left, right = map(w.use, op.operands)
-    name, less = value_type(kind), isinstance(op, arith.Min)
-    if not scalar_type(kind).is_float:
-        sign = "s" if scalar_type(kind).is_signed else "u"
-        return w.call(kind, f"llvm.{sign}{'min' if less else 'max'}.{intrinsic_suffix(kind)}", [(kind, left), (kind, right)])
-    flags = value_type(same_shape(kind, BOOL))
-    better = w.assign(f"fcmp {'olt' if less else 'ogt'} {name} {left}, {right}")
-    chosen = w.assign(f"select {flags} {better}, {name} {left}, {name} {right}")
-    nan = w.assign(f"fcmp uno {name} {left}, {left}")
-    return w.assign(f"select {flags} {nan}, {name} {left}, {name} {chosen}")
+    args = [(kind, w.use(v)) for v in op.operands]
+    word = "min" if isinstance(op, arith.Min) else "max"
+    if scalar_type(kind).is_float:
+        return w.call(kind, f"llvm.{word}imum.{intrinsic_suffix(kind)}", args, flags="nsz ")
+    sign = "s" if scalar_type(kind).is_signed else "u"
+    return w.call(kind, f"llvm.{sign}{word}.{intrinsic_suffix(kind)}", args)
 
 
 def emit_shift(op: Op, w: Writer) -> str:
@@ -189,11 +186,16 @@ def convert(w: Writer, operand: str, source: Type, target: Type) -> str:
     a, b = scalar_type(source), scalar_type(target)
     if value_type(source) == value_type(target) and a.is_float == b.is_float:
         return operand
-    if b.name == "bool":
+    if b.name == "bool" and not is_half(source):
         word, zero = ("fcmp une", number(0, a)) if a.is_float else ("icmp ne", "0")
         return w.assign(f"{word} {value_type(source)} {operand}, {splat(zero, source)}")
+    if is_half(source):
+        return convert(w, widen(w, operand, source), same_shape(source, F32), target)
+    if is_half(target):
+        return narrow(w, convert(w, operand, source, same_shape(source, F32)), target)
     if a.is_float and b.is_float:
-        return _float_to_float(w, operand, source, target)
+        word = "fpext" if a.bits < b.bits else "fptrunc"
+        return w.assign(f"{word} {value_type(source)} {operand} to {value_type(target)}")
     if a.is_float:
         sign = "s" if b.is_signed else "u"
         return w.call(target, f"llvm.fpto{sign}i.sat.{intrinsic_suffix(target)}.{intrinsic_suffix(source)}", [(source, operand)])
@@ -206,29 +208,20 @@ def convert(w: Writer, operand: str, source: Type, target: Type) -> str:
     return w.assign(f"{'z' if unsigned else 's'}ext {value_type(source)} {operand} to {value_type(target)}")
 
 
-def _float_to_float(w: Writer, operand: str, source: Type, target: Type) -> str:
-    a, b = scalar_type(source), scalar_type(target)
-    if {a.name, b.name} == {"f16", "bf16"}:
-        middle = same_shape(source, F32)
-        return _float_to_float(w, _float_to_float(w, operand, source, middle), middle, target)
-    word = "fpext" if a.bits < b.bits else "fptrunc"
-    return w.assign(f"{word} {value_type(source)} {operand} to {value_type(target)}")
-
-
 EMITTERS: dict[type[Op], Callable[..., str]] = {
     arith.Constant: emit_constant,
     arith.Index: emit_index,
-    arith.Min: emit_extreme,
-    arith.Max: emit_extreme,
+    arith.Min: through_f32(emit_extreme),
+    arith.Max: through_f32(emit_extreme),
     arith.Shl: emit_shift,
     arith.Shr: emit_shift,
-    arith.Fma: emit_fma,
-    arith.Neg: emit_neg,
-    arith.Abs: emit_abs,
-    arith.Compare: emit_compare,
+    arith.Fma: through_f32(emit_fma),
+    arith.Neg: through_f32(emit_neg),
+    arith.Abs: through_f32(emit_abs),
+    arith.Compare: through_f32(emit_compare),
     arith.Select: emit_select,
     arith.Cast: emit_cast,
     arith.Bitcast: emit_bitcast,
-    **dict.fromkeys(BINARY, emit_binary),
-    **dict.fromkeys(FLOAT_INTRINSICS, emit_intrinsic),
+    **dict.fromkeys(BINARY, through_f32(emit_binary)),
+    **dict.fromkeys(FLOAT_INTRINSICS, through_f32(emit_intrinsic)),
 }

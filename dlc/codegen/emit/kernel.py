@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dlc.codegen.emit import arith, contract, memory
+from dlc.codegen.emit import arith, contract, memory, transpose
 from dlc.codegen.emit.control import CONTROL, emit_for
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.codegen.emit.types import memory_type
@@ -23,7 +23,7 @@ from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 from dlc.target import Target
 
-EMITTERS = {**arith.EMITTERS, **memory.EMITTERS, **contract.EMITTERS}
+EMITTERS = {**arith.EMITTERS, **memory.EMITTERS, **contract.EMITTERS, **transpose.EMITTERS}
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,8 @@ def _gather(w: Writer, buffer: Value, offsets: str, stored: Type, bits: str) -> 
     )
 
 
-def lanes_of(w: Writer, expr: Expr, indices: list[Value], lanes: int) -> str:
-    """A vector of i64 with the value of `expr` for each lane; index operands that are vectors differ by lane."""
+def lanes_of(w: Writer, expr: Expr, indices: list[Value], lanes: int, step: int = 0) -> str:
+    """A vector of i64 with ``expr + lane * step`` for each lane; index operands that are vectors differ by lane."""
     varying = [n for n, value in enumerate(indices) if isinstance(value.type, VectorType)]
     parts = []
     for lane in range(lanes):
@@ -168,7 +168,7 @@ def lanes_of(w: Writer, expr: Expr, indices: list[Value], lanes: int) -> str:
         rest = [value for value in indices]
         lane_expr = expr.substitute({k: as_expr(f"\0{k}") for k in values})
         lane_expr = w.canonical(lane_expr, [v if n not in varying else rest[n] for n, v in enumerate(indices)])
-        parts.append(w.integer(lane_expr.substitute({f"\0{k}": v for k, v in values.items()})))
+        parts.append(w.integer(lane_expr.substitute({f"\0{k}": v for k, v in values.items()}) + lane * step))
     return _vector_of(w, parts, "i64")
 
 
@@ -185,7 +185,7 @@ def emit_gather(op: vec.Gather, w: Writer) -> str:
 
 def emit_lanes(op: vec.Lanes, w: Writer) -> str:
     if any(isinstance(v.type, VectorType) for v in op.indices):
-        return lanes_of(w, op.expr, op.indices, op.lanes)
+        return lanes_of(w, op.expr, op.indices, op.lanes, op.step)
     first = w.integer(w.canonical(op.expr, op.indices))
     kind = f"<{op.lanes} x i64>"
     numbers = f"<{', '.join(f'i64 {lane * op.step}' for lane in range(op.lanes))}>"

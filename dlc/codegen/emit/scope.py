@@ -7,6 +7,7 @@ code generator then sees hoisted addresses without having run its IR passes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dlc.ir.core import Value
@@ -78,12 +79,12 @@ class Writer:
         """Have ``declare <signature>`` in the module once."""
         self.declared[signature] = None
 
-    def call(self, result: Type, name: str, args: list[tuple[Type | str, str]], stem: str = "v") -> str:
-        """Call an intrinsic, declaring it."""
+    def call(self, result: Type, name: str, args: Sequence[tuple[Type | str, str]], stem: str = "v", flags: str = "") -> str:
+        """Call an intrinsic, declaring it; `flags` are fast-math flags."""
         kinds = [kind if isinstance(kind, str) else value_type(kind) for kind, _ in args]
         self.declare(f"{value_type(result)} @{name}({', '.join(kinds)})")
         passed = ", ".join(f"{kind} {text}" for kind, (_, text) in zip(kinds, args, strict=True))
-        return self.assign(f"call {value_type(result)} @{name}({passed})", stem)
+        return self.assign(f"call {flags}{value_type(result)} @{name}({passed})", stem)
 
     # -- values ------------------------------------------------------------------------------------------------------
 

@@ -106,6 +106,22 @@ class Extract(Op):
         return (scalar_type(self.x.type),)
 
 
+@op_def("vec.transpose", traits={PURE})
+class Transpose(Op):
+    """A square in registers: lane l of result n is lane n of operand l."""
+
+    rows = operands(VECTOR)
+
+    def infer(self) -> tuple[Type, ...]:
+        return tuple(value.type for value in self.rows)
+
+    def check(self) -> Iterator[str]:
+        kinds = list(dict.fromkeys(v.type for v in self.operands))
+        lanes = kinds[0].lanes if kinds and isinstance(kinds[0], VectorType) else 0
+        if len(kinds) != 1 or lanes != len(self.operands) or lanes & (lanes - 1):
+            yield f"c1: as many vectors of one type as it has lanes, a power of two, got {len(self.operands)} of {lanes} lanes"
+
+
 REDUCTIONS = ("add", "mul", "min", "max", "and", "or")
 
 
@@ -144,4 +160,4 @@ class Dot(Op):
             yield f"c1: x and y must have a multiple of acc's {lanes[0]} lanes, got {lanes[1]} and {lanes[2]}"
 
 
-OPS = (Load, Store, Gather, Broadcast, Lanes, Extract, Reduce, Dot)
+OPS = (Load, Store, Gather, Broadcast, Lanes, Extract, Transpose, Reduce, Dot)

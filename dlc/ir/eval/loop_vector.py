@@ -41,6 +41,10 @@ def run_extract(frame: Frame, op: Op, args: list[object]) -> list[object]:
     return [exact(np.asarray(args[0])[op.lane], op.results[0].type)]
 
 
+def run_transpose(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    return list(np.stack([np.asarray(row) for row in args], axis=1))
+
+
 def run_reduce(frame: Frame, op: Op, args: list[object]) -> list[object]:
     return [exact(tree(np.asarray(args[0]), COMBINE[str(op.attrs["kind"])])[0], op.results[0].type)]
 
@@ -70,6 +74,7 @@ RUNS: dict[type[Op], Run] = {
     vec.Broadcast: run_broadcast,
     vec.Lanes: run_lanes,
     vec.Extract: run_extract,
+    vec.Transpose: run_transpose,
     vec.Reduce: run_reduce,
     vec.Dot: run_dot,
 }

@@ -63,6 +63,9 @@ class _Worker:
         self.made: dict[tuple[Value, Layout | None], Value] = {}
 
     def group(self, group: graph_flow.Group) -> None:
+        for arg, outer in zip(group.body.block.args, group.operands, strict=True):
+            arg.type = outer.type
+        self.infer_again(group)
         root = root_of(group)
         if isinstance(root, graph_nn.Conv):
             self.conv(group, root)
@@ -169,7 +172,9 @@ class _Worker:
     def set_operand(self, group: graph_flow.Group, inner: Value, layout: Layout | None) -> None:
         """Have the group read `inner` (an argument, or what it computes first) in `layout`."""
         if inner.owner is not group.body.block:
-            inner = self.pull_out(group, inner)
+            self.pull_out(group, inner, layout)
+            self.changed = True
+            return
         number = inner.index
         outer = group.operands[number]
         if tensor_type(outer).layout == (None if layout is None or layout.is_plain else layout):
@@ -200,28 +205,29 @@ class _Worker:
         self.made[key] = made.result
         return made.result
 
-    def pull_out(self, group: graph_flow.Group, inner: Value) -> Value:
-        """Move the ops that compute `inner` out of the group into one of their own; returns the argument that takes its place."""
+    def pull_out(self, group: graph_flow.Group, inner: Value, layout: Layout | None) -> None:
+        """Move the ops that compute `inner` out of the group into one of their own, which stores it in `layout`."""
         ops = _slice(inner)
         args = [v for v in group.body.block.args if any(v in op.operands for op in ops)]
         body = Block([a.type for a in args], [a.hint for a in args])
         mapping = dict(zip(args, body.args, strict=True))
         for op in ops:
             body.append(op.clone(mapping))
-        body.append(graph_flow.Yield(mapping[inner]))
+        laid = body.append(graph_shape.Relayout(mapping[inner], layout=layout, loc=ops[-1].loc))
+        body.append(graph_flow.Yield(laid.result))
         made = graph_flow.Group(
             *(group.operands[a.index] for a in args), kernel="copy", regions=[Region([body])], loc=ops[-1].loc
         )
         self.block.insert_before(group, made)
         made.result.hint = inner.hint
-        argument = group.body.block.add_arg(inner.type, inner.hint)
+        argument = group.body.block.add_arg(made.result.type, inner.hint)
         group.set_operands([*group.operands, made.result])
         inner.replace_all_uses_with(argument)
         for op in reversed(ops):
             if not op.has_uses():
                 op.erase()
         self.drop_unused(group)
-        return argument
+        self.infer_again(group)
 
     def drop_unused(self, group: graph_flow.Group) -> None:
         args = group.body.block.args

@@ -70,6 +70,6 @@ class ExtremeIsClip(Pattern[Maximum | Minimum]):
         bound = number(op.b, rw.pool)
         if bound is None or bound != bound or op.a.type != op.result.type:
             return NoMatch("b is no known number")
-        side = {"low": bound} if isinstance(op, Maximum) else {"high": bound}
-        rw.replace(op, rw.insert(Clip(op.a, **side, layout=op.layout)).result)
+        low, high = (bound, None) if isinstance(op, Maximum) else (None, bound)
+        rw.replace(op, rw.insert(Clip(op.a, low=low, high=high, layout=op.layout)).result)
         return None

@@ -11,11 +11,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlc.ir.core import Module
+from dlc.ir.core import Attribute, Module
 from dlc.ir.dialects.graph_nn import Conv, Pool
 from dlc.ir.dialects.graph_shape import Pad
 from dlc.ir.levels import Level
-from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
+from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns, rebuilt
 from dlc.passes.base import Pass, PassContext
 
 
@@ -36,7 +36,7 @@ class PadBeforeConv(Pattern[Conv]):
             return NoMatch("x is not padded with zeros")
         if (pads := joined_pads(op.pads, pad)) is None:
             return NoMatch("the pad has symbols, or widens batch or channels")
-        rw.replace(op, rw.insert(Conv(pad.x, op.w, **{**op.attrs, "pads": pads}), pad).result)
+        rw.replace(op, rw.insert(rebuilt(op, [pad.x, op.w], {"pads": pads}), pad).result)
         return None
 
 
@@ -50,12 +50,12 @@ class PadBeforePool(Pattern[Pool]):
         if (pads := joined_pads(op.pads, pad)) is None:
             return NoMatch("the pad has symbols, or widens batch or channels")
         if op.kind == "average" and not pad.value and (op.count_include_pad or not any(op.pads)):
-            changed = {"pads": pads, "count_include_pad": True}
+            changed: dict[str, Attribute] = {"pads": pads, "count_include_pad": True}
         elif op.kind == "max" and pad.value == -math.inf:
             changed = {"pads": pads}
         else:
             return NoMatch("the constant is not what the pool pads with")
-        rw.replace(op, rw.insert(Pool(pad.x, **{**op.attrs, **changed}), pad).result)
+        rw.replace(op, rw.insert(rebuilt(op, [pad.x], changed), pad).result)
         return None
 
 

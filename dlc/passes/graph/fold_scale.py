@@ -20,7 +20,7 @@ from dlc.ir.dialects.graph_nn import Conv, MatMul
 from dlc.ir.dialects.graph_shape import Reshape, Slice, Transpose
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.levels import Level
-from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, apply_patterns
+from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, apply_patterns, rebuilt
 from dlc.ir.types import F32, F64
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.constants import is_constant_expression, is_number
@@ -92,7 +92,7 @@ class ScaleBeforeConv(Pattern[Conv]):
             return NoMatch("the factor is neither one number nor one per channel of x")
         factor = reshaped(rw, scale.b, () if count == 1 else (1, count, *ones(full[2:])))
         weights = rw.insert(Mul(op.w, factor), scale)
-        rw.replace(op, rw.insert(Conv(scale.a, weights.result, **op.attrs), scale).result)
+        rw.replace(op, rw.insert(rebuilt(op, [scale.a, weights.result]), scale).result)
         return None
 
 
@@ -109,9 +109,9 @@ class ScaleBeforeMatMul(Pattern[MatMul]):
             scale, moves = chain
             unscaled = scale.a
             for move in reversed(moves):
-                unscaled = rw.insert(type(move)(unscaled, **move.attrs), move).result
+                unscaled = rw.insert(rebuilt(move, [unscaled]), move).result
             operands = [*op.operands[:number], unscaled, *op.operands[number + 1 :]]
-            made = rw.insert(MatMul(*operands, **op.attrs), scale)
+            made = rw.insert(rebuilt(op, operands), scale)
             factor = reshaped(rw, scale.b, ())
             rw.replace(op, rw.insert(Mul(made.result, factor), scale).result)
             return None

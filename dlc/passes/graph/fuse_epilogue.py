@@ -73,12 +73,12 @@ def depends(op: Op, joined: dict[Op, None], partition: Partition) -> bool:
     """Whether something that `op` reads, and that is not in the group, depends on the group."""
     inside = {partition.cluster[each] for each in joined}
     waiting = [n for n in partition.graph.predecessors(partition.cluster[op]) if n not in inside]
-    first = min(inside)
+    first = min(partition.rank[n] for n in inside)
     seen = set(waiting)
     while waiting:
         at = waiting.pop()
-        if partition.number[partition.members[at][-1]] < first:
-            continue  # groups of one result end at their last op: what ends before the root cannot depend on it
+        if partition.rank[at] < first:
+            continue
         for n in partition.graph.predecessors(at):
             if n in inside:
                 return True

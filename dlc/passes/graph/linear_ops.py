@@ -7,7 +7,7 @@ from dlc.ir.dialects.graph_math import Add, Mul
 from dlc.ir.dialects.graph_nn import Conv, ConvTranspose, MatMul
 from dlc.ir.dialects.graph_shape import Reshape
 from dlc.ir.dialects.shape_rules import Shape, tensor
-from dlc.ir.rewrite import Rewriter
+from dlc.ir.rewrite import Rewriter, rebuilt
 from dlc.passes.graph.constants import is_constant_expression, known_shape, static_shape
 
 Linear = Conv | ConvTranspose | MatMul
@@ -49,7 +49,7 @@ def is_per_channel(value: Value, op: Linear) -> bool:
 
 def with_weights(op: Linear, weights: Value) -> Linear:
     """The same op with other weights."""
-    return type(op)(op.operands[0], weights, **op.attrs)
+    return rebuilt(op, [op.operands[0], weights])
 
 
 def scaled_weights(rw: Rewriter, op: Linear, factor: Value) -> Value:

@@ -21,7 +21,7 @@ from dlc.ir.dialects.graph_shape import (
 )
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import Dim, as_dim, as_expr
-from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter
+from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, rebuilt
 from dlc.passes.graph.constants import contents
 
 
@@ -211,7 +211,7 @@ class ReadsBroadcast(Pattern[Elementwise | MatMul]):
             if isinstance(op, MatMul) and tensor(source.x).shape[-2:] != tensor(value).shape[-2:]:
                 continue
             operands = [*op.operands[:number], source.x, *op.operands[number + 1 :]]
-            made = rw.fitting(type(op)(*operands, **op.attrs), op)
+            made = rw.fitting(rebuilt(op, operands), op)
             if made is not None:
                 rw.replace(op, rw.insert(made, source).result)
                 return None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import networkx as nx
 
+from dlc.errors import InternalError
 from dlc.ir.core import Block, Func, Module, Op, Region, Value, merged
 from dlc.ir.dialects.graph_flow import Group, Yield
 from dlc.ir.dialects.graph_shape import Constant
@@ -30,7 +31,11 @@ def blocks_to_fuse(module: Module) -> Iterator[Block]:
 
 
 class Partition:
-    """The ops of a block in clusters. A cluster is named by the number of its first op; constants are in none."""
+    """The ops of a block in clusters. A cluster is named by the number of its first op; constants are in none.
+
+    The clusters are kept in a topological order (their ranks), so that a search for a path between two of them looks
+    only at those in between, and joining two moves only those.
+    """
 
     def __init__(self, block: Block) -> None:
         self.block = block
@@ -39,6 +44,8 @@ class Partition:
             op: n for op, n in self.number.items() if not isinstance(op, Constant) and not op.spec.has(TERMINATOR)
         }
         self.members: dict[int, list[Op]] = {n: [op] for op, n in self.cluster.items()}
+        self.rank = {n: n for n in self.members}  # the block's own order is topological
+        self._at_rank = dict(self.rank)
         self.graph = nx.DiGraph()
         self.graph.add_nodes_from(self.members)
         for op, n in self.cluster.items():
@@ -50,26 +57,16 @@ class Partition:
 
     def may_join(self, first: int, second: int) -> bool:
         """Whether two clusters may become one: no third one stands between them."""
-        return not (self._detour(first, second) or self._detour(second, first))
-
-    def _detour(self, start: int, end: int) -> bool:
-        """Whether a path leads from `start` to `end` through another cluster."""
-        if self.graph.in_degree(end) <= 1 and self.graph.has_edge(start, end):
-            return False
-        waiting = [n for n in self.graph.successors(start) if n != end]
-        seen = set(waiting)
-        while waiting:
-            for n in self.graph.successors(waiting.pop()):
-                if n == end:
-                    return True
-                if n not in seen:
-                    seen.add(n)
-                    waiting.append(n)
-        return False
+        return self._dependents(*self._by_rank(first, second)) is not None
 
     def join(self, first: int, second: int) -> int:
         """Make two clusters one; its name."""
+        low, high = self._by_rank(first, second)
+        after = self._dependents(low, high)
+        if after is None:
+            raise InternalError("two clusters with a third between them are joined", op=self.members[high][0])
         keep, gone = min(first, second), max(first, second)
+        self._reorder(low, high, after, keep)
         for op in self.members[gone]:
             self.cluster[op] = keep
         self.members[keep] = sorted(self.members[keep] + self.members.pop(gone), key=self.number.__getitem__)
@@ -77,6 +74,34 @@ class Partition:
         self.graph.add_edges_from((keep, n) for n in list(self.graph.successors(gone)) if n != keep)
         self.graph.remove_node(gone)
         return keep
+
+    def _by_rank(self, first: int, second: int) -> tuple[int, int]:
+        return (first, second) if self.rank[first] < self.rank[second] else (second, first)
+
+    def _dependents(self, low: int, high: int) -> set[int] | None:
+        """The clusters ranked between two that depend on the first; None if the second depends on one of them."""
+        limit = self.rank[high]
+        found: set[int] = set()
+        waiting = [low]
+        while waiting:
+            at = waiting.pop()
+            for n in self.graph.successors(at):
+                if n == high and at != low:
+                    return None
+                if n not in found and self.rank[n] < limit:
+                    found.add(n)
+                    waiting.append(n)
+        return found
+
+    def _reorder(self, low: int, high: int, after: set[int], joined: int) -> None:
+        """Rank what depends on the joined cluster after it, and what else stood between the two before it."""
+        ranks = [rank for rank in range(self.rank[low], self.rank[high] + 1) if rank in self._at_rank]
+        between = [self._at_rank.pop(rank) for rank in ranks][1:-1]
+        del self.rank[low], self.rank[high]
+        order = [*(n for n in between if n not in after), joined, *(n for n in between if n in after)]
+        for rank, n in zip(ranks, order, strict=False):  # one rank is left over
+            self.rank[n] = rank
+            self._at_rank[rank] = n
 
     def make_groups(self, rw: Rewriter) -> None:
         """Turn every cluster of several ops into one group."""

@@ -51,7 +51,7 @@ from dlc.ir.dialects.graph_nn import Pool, Reduce
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.levels import Level
 from dlc.ir.opdef import COMMUTATIVE
-from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, apply_patterns
+from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, apply_patterns, rebuilt
 from dlc.ir.types import BOOL, ScalarType
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.clips import ClipOfClip, ExtremeIsClip, PlainClip
@@ -85,7 +85,7 @@ class ConstantToTheRight(Pattern[Op]):
             return NoMatch("not commutative")
         if not is_constant(op.operands[0]) or is_constant(op.operands[1]):
             return NoMatch("the constant stands on the right, or there is none")
-        swapped = rw.insert(type(op)(op.operands[1], op.operands[0], **op.attrs))
+        swapped = rw.insert(rebuilt(op, reversed(op.operands)))
         rw.replace(op, *swapped.results)
         return None
 

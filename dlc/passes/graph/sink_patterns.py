@@ -19,7 +19,7 @@ from dlc.ir.dialects.graph_nn import AlongAxis, Conv, ConvTranspose, MatMul, Tra
 from dlc.ir.dialects.graph_shape import Broadcast, Reshape, Transpose
 from dlc.ir.dialects.shape_rules import Shape, tensor
 from dlc.ir.expr import product
-from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter
+from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, rebuilt
 from dlc.ir.types import TensorType
 from dlc.passes.graph.constants import is_constant_expression
 
@@ -44,8 +44,8 @@ class SinkMovement(Pattern[Elementwise]):
             makers.append(maker)
         if op.layout is not None or tensor(op.result).layout is not None:
             return NoMatch("the op chooses a layout")
-        made = rw.insert(type(op)(*(make(rw) for make in makers), **op.attrs), move)
-        moved = type(move)(made.result, **move.attrs)
+        made = rw.insert(rebuilt(op, [make(rw) for make in makers]), move)
+        moved = rebuilt(move, [made.result])
         rw.replace(op, rw.insert(moved, move).result)
         return None
 
@@ -167,7 +167,7 @@ class SinkBelowNormalisation(Pattern[AlongAxis | TrailingAxes]):
             return NoMatch("the reshape changes an axis along which the op works")
         moved = tuple(axis + len(source) - len(target) for axis in axes)
         changed: dict[str, Attribute] = {"axes": moved} if isinstance(op, TrailingAxes) else {"axis": moved[0]}
-        made = rw.insert(type(op)(move.x, **{**op.attrs, **changed}), move)
+        made = rw.insert(rebuilt(op, [move.x], changed), move)
         rw.replace(op, rw.insert(Reshape(made.result, shape=target), move).result)
         return None
 
@@ -182,7 +182,7 @@ class FlattenMatMul(Pattern[MatMul]):
         if sum(not isinstance(dim, int) for dim in shape[:-1]) > 1:
             return NoMatch("the number of rows would be a product of symbols")
         rows = rw.insert(Reshape(op.a, shape=(product(shape[:-1]), shape[-1])))
-        made = rw.insert(MatMul(rows.result, op.b, **op.attrs))
+        made = rw.insert(rebuilt(op, [rows.result, op.b]))
         rw.replace(op, rw.insert(Reshape(made.result, shape=tensor(op.result).shape)).result)
         return None
 

@@ -75,15 +75,14 @@ def vectorize_reduction(op: loop.For, lanes: int) -> None:
 def _try_body(op: loop.For, lanes: int) -> None:
     """Vectorize the body into nowhere, so that a failure comes before any change."""
     worker = _Vectorizer(op, lanes, None, False)
-    into = Block()
+    into = worker.new_block()
     worker.varying.update(op.block.args[1:])
     worker.vectors.update({arg: arg for arg in op.block.args[1:]})
     try:
         worker.varying |= _accumulated(op)
         worker.block([o for o in op.block.ops[:-1] if not _combines(o, op)], into)
     finally:
-        for made in reversed(into.ops):
-            made.drop_all()
+        worker.undo()
 
 
 def _combines(inner: Op, op: loop.For) -> bool:

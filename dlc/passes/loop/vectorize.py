@@ -41,11 +41,12 @@ def vectorize(op: loop.For, lanes: int, fill: bool = False) -> None:
     """
     if op.carried or not op.lower.is_const or op.lower.value or op.step != 1:
         raise NotVectorizable(f"loop {op.name_hint!r} must run from 0 by 1 and carry nothing")
+    if op.trip_count == 0:
+        replace_loop(op, [], [])
+        return
     full = op.upper.is_const and op.upper.value == lanes
     worker = _Vectorizer(op, lanes, None if full else op.upper, fill)
-    into = Block()
-    worker.block(op.block.ops[:-1], into)
-    replace_loop(op, list(into.ops), [])
+    replace_loop(op, worker.run(), [])
 
 
 class _Vectorizer:
@@ -64,6 +65,28 @@ class _Vectorizer:
         self.vectors: dict[Value, Value] = {}
         self.lane_numbers: Value | None = None
         self.spread: dict[tuple[Value, int], Value] = {}
+        self.made: list[Block] = []  # to be taken apart if it turns out that the loop cannot be vectorized
+
+    def run(self) -> list[Op]:
+        """The vector form of the loop's body. Raises NotVectorizable and leaves no trace."""
+        into = self.new_block()
+        try:
+            self.block(self.loop.block.ops[:-1], into)
+        except NotVectorizable:
+            self.undo()
+            raise
+        return list(into.ops)
+
+    def new_block(self, like: Block | None = None, inits: list[Value] | None = None) -> Block:
+        """A block without arguments, or with those of a loop's body `like`."""
+        types = [INDEX, *(v.type for v in inits or [])] if like is not None else []
+        self.made.append(Block(types, [a.hint for a in like.args] if like is not None else []))
+        return self.made[-1]
+
+    def undo(self) -> None:
+        for block in self.made:
+            for op in block.ops:
+                op.drop_all()
 
     # -- operands ----------------------------------------------------------------------------------------------------
 
@@ -155,7 +178,9 @@ class _Vectorizer:
     def load(self, op: buf.Load, into: Block) -> None:
         steps, linear = self.accesses(op)
         if linear and not any(steps):
-            copy = into.append(clone_with(_with_at(op, self.simplified_at(op)), self.mapping))
+            operands, attrs = self.mapped(op)
+            copy = into.append(buf.Load.unchecked(operands, attrs, [op.result.type], loc=op.loc))
+            copy.result.hint = op.result.hint
             self.mapping.values[op.result] = copy.result
             return
         if not linear:
@@ -244,7 +269,7 @@ class _Vectorizer:
             return
         if step is None:
             operands = [self.lane_index(v, into) for v in op.indices]
-            made = vec.Lanes(*operands, expr=op.expr, lanes=self.lanes, loc=op.loc)
+            made = vec.Lanes(*operands, expr=op.expr, lanes=self.lanes, step=0, loc=op.loc)
         else:
             operands, attrs = mapped_operands(op, self.mapping)
             made = vec.Lanes(*operands, expr=attrs["expr"], lanes=self.lanes, step=step, loc=op.loc)
@@ -257,7 +282,7 @@ class _Vectorizer:
         indices = operands[: len(operands) - op.carried]
         wide = [arg in self.varying for arg in op.block.args[1:]]
         inits = [self.vector(v, into) if w else self.mapping.value(v) for v, w in zip(op.inits, wide, strict=True)]
-        body = Block([INDEX, *(v.type for v in inits)], [a.hint for a in op.block.args])
+        body = self.new_block(op.block, inits)
         self.mapping.values[op.variable] = body.args[0]
         if op.variable in self.mapping.ranges:
             self.mapping.ranges[body.args[0]] = self.mapping.ranges[op.variable]
@@ -284,7 +309,7 @@ class _Vectorizer:
         wide = [v in self.varying for v in op.results]
         regions = []
         for region in op.regions:
-            block = Block()
+            block = self.new_block()
             self.block(region.block.ops[:-1], block)
             yields = region.block.terminator.operands
             ends = [self.vector(v, block) if w else self.mapping.value(v) for v, w in zip(yields, wide, strict=True)]

@@ -82,6 +82,20 @@ def _highest(kind: object) -> float | int:
     return (1 << (scalar.bits - 1)) - 1 if scalar.is_signed else (1 << scalar.bits) - 1
 
 
+def _bound(number: float, kind: object) -> float | int:
+    """A number as an element of `kind`: held in the range of an integer type, its fraction dropped."""
+    if as_type(kind).is_float:
+        return number
+    return int(min(max(number, _lowest(kind)), _highest(kind)))
+
+
+def _known(value: object) -> object:
+    """The number that a scalar is if that is a constant, else none."""
+    if isinstance(value, Scalar):
+        return value.value.owner.attrs["value"] if isinstance(value.value.owner, arith.Constant) else None
+    return value if _is_const(value) else None
+
+
 def _inverse(order: list[int]) -> list[int]:
     return [order.index(n) for n in range(len(order))]
 
@@ -166,6 +180,8 @@ EARLY: dict[str, Callable[..., object]] = {
     "zip": lambda *lists: [list(group) for group in zip(*lists, strict=True)],
     "contains": lambda items, item: item in items,
     "is_static": _is_const,
+    "known": _known,
+    "bound": _bound,
     "bits": lambda kind: as_type(kind).bits,
     "is_float": lambda kind: as_type(kind).is_float,
     "is_signed": lambda kind: as_type(kind).is_signed,

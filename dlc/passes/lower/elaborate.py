@@ -349,8 +349,8 @@ class Elaborator:
             return name == "true"
         if name == "none":
             return None
-        if name == "inf":
-            return float("inf")
+        if name in ("inf", "nan"):
+            return float(name)
         value = frame.find(name)
         if isinstance(value, Variable):
             return Scalar(self.emit.add(buf.Load(value.buffer, at=(const(0),))).result)
@@ -420,13 +420,14 @@ class Elaborator:
             return self.array(arguments)
         if name in builtins.EARLY:
             return builtins.EARLY[name](*arguments)
-        if self.library.functions(name):
-            attributes = {n.name: self.expression(n.body, frame) for n in node.arguments if isinstance(n, s.Named)}
-            return self.function(name, arguments, attributes)
+        # before the library: its fn of an op of the same name (abs, sqrt, cast, …) is written with the builtin
         result = builtins.scalar_builtin(self.emit, name, arguments)
-        if result is NotImplemented:
+        if result is not NotImplemented:
+            return result
+        if not self.library.functions(name):
             raise UserError(f"there is no function {name!r}")
-        return result
+        attributes = {n.name: self.expression(n.body, frame) for n in node.arguments if isinstance(n, s.Named)}
+        return self.function(name, arguments, attributes)
 
     def variable(self, arguments: list[object]) -> Variable:
         kind = builtins.as_type(arguments[1]) if len(arguments) > 1 else None

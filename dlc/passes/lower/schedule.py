@@ -16,6 +16,7 @@ from dlc.passes.loop.fuse import fuse
 from dlc.passes.loop.loops import all_loops, named_loops, only_inner_loop
 from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.split import cut, split
+from dlc.passes.loop.transpose import plans
 from dlc.passes.loop.unroll import unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from dlc.passes.lower.elaborate import Elaborator, Frame
@@ -46,6 +47,7 @@ class Scheduler:
             "l2": self.target.facts.l2_bytes,
             "has_fma": self.target.facts.has_fma,
             "extent": self.extent,
+            "transposes": lambda: next(plans(self.func, self.lanes), None) is not None,
             "has_loop": lambda name: bool(named_loops(self.func, name)),
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
             "depthwise_columns": lambda extent, window: depthwise_columns(_known(extent), window, self.target),

@@ -1,0 +1,170 @@
+"""The options that several commands share, and the model they work on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from dlc.cli.files import is_library
+from dlc.errors import UserError
+from dlc.runtime import CompiledModel, load
+
+if TYPE_CHECKING:
+    from dlc.driver.pipeline import Options
+
+Decorated = Callable[..., Any]
+
+FILE = click.Path(path_type=Path)
+
+model_argument = click.argument("model", type=FILE)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print what a program can read.")
+threads_option = click.option("--threads", type=click.IntRange(min=1), help="Default: what this process may use.")
+target_option = click.option(
+    "-t", "--target", default="host", show_default=True, help="The machine to compile for; see `dlc targets`."
+)
+shape_option = click.option(
+    "--input-shape", "input_shapes", multiple=True, metavar="NAME=1x3x224x224",
+    help="Fix or name the dimensions of an input. Commas instead of x where a name holds an x.",
+)  # fmt: skip
+level_option = click.option(
+    "-O", "opt_level", type=click.IntRange(0, 3), default=3, show_default=True, help="Optimisation level."
+)
+exact_option = click.option("--exact", is_flag=True, help="No algorithm that reassociates beyond the order of sums.")
+without_option = click.option("--without", multiple=True, metavar="PASS", help="Leave a pass out.")
+COMPILATION = (target_option, shape_option, level_option, without_option, exact_option)
+INPUTS = (
+    click.option("-i", "--input", "inputs", multiple=True, metavar="NAME=FILE.npy", help="The value of one input."),
+    click.option("--inputs", "archive", type=FILE, metavar="FILE.npz", help="Values of inputs by name."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of random values."),
+    click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE",
+                 help="Size of a named dimension of random inputs (default 1)."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What the user asked of a compilation, as given."""
+
+    target: str = "host"
+    input_shapes: tuple[str, ...] = ()
+    opt_level: int = 3
+    without: tuple[str, ...] = ()
+    exact: bool = False
+
+    def options(self) -> Options:
+        """Checked. Raises UserError. Brings in the compiler."""
+        from dlc.driver.compile import make_options
+        from dlc.driver.pipeline import passes_for
+
+        shapes = dict(map(parse_input_shape, self.input_shapes)) or None
+        options = make_options(self.target, shapes, self.opt_level, self.without, self.exact)
+        passes_for(options)  # finds names that are no passes
+        return options
+
+
+def compilation_options(command: Decorated) -> Decorated:
+    """Add the options of a compilation; the command gets them as one `Compilation` named `compilation`."""
+
+    def collected(**values: Any) -> Any:
+        names = ("target", "input_shapes", "opt_level", "without", "exact")
+        return command(compilation=Compilation(**{name: values.pop(name) for name in names}), **values)
+
+    collected.__doc__ = command.__doc__
+    collected.__name__ = command.__name__
+    collected.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's place
+    for option in reversed(COMPILATION):
+        collected = option(collected)
+    return collected
+
+
+def input_options(command: Decorated) -> Decorated:
+    """Add the options that say what the model's inputs are."""
+    for option in reversed(INPUTS):
+        command = option(command)
+    return command
+
+
+def given_compilation_options() -> list[str]:
+    """The options of a compilation that stand in the command line."""
+    context = click.get_current_context()
+    names = ("target", "input_shapes", "opt_level", "without", "exact")
+    given = {name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    return [param.opts[-1] for param in context.command.params if param.name in given]
+
+
+def parse_input_shape(text: str) -> tuple[str, tuple[int | str, ...]]:
+    """``NAME=1x3x224x224`` or ``NAME=batch,3,max_x,224``. Raises UserError."""
+    name, equals, shape = text.rpartition("=")
+    if not equals or not name:
+        raise UserError(f"--input-shape must be NAME=1x3x224x224, got {text!r}")
+    dims = split_dims(shape) if shape else []
+    wrong = next((dim for dim in dims if not re.fullmatch(r"\d+|[^\W\d]\w*", dim)), None)
+    if wrong is not None:
+        raise UserError(
+            f"--input-shape {text!r}: {wrong!r} is neither a size nor a name",
+            hint="as in NAME=1x3x224x224 or NAME=batch,3",
+        )
+    return name, tuple(int(dim) if dim.isdecimal() else dim for dim in dims)
+
+
+def split_dims(shape: str) -> list[str]:
+    if "," in shape:
+        return [dim.strip() for dim in shape.rstrip(",").split(",")]
+    return shape.split("x")
+
+
+def parse_dims(texts: tuple[str, ...]) -> dict[str, int]:
+    """``batch=8`` of each --dim. Raises UserError."""
+    values: dict[str, int] = {}
+    for text in texts:
+        name, _, size = text.partition("=")
+        if not name or not size.isdecimal():
+            raise UserError(f"--dim must be NAME=SIZE, as in batch=8, got {text!r}")
+        values[name] = int(size)
+    return values
+
+
+def is_compiled(path: Path) -> bool:
+    """Whether `path` is a compiled model. Raises UserError if so and there are options for compiling it."""
+    if not is_library(path) and not (path.suffix == ".so" and path.is_file()):
+        return False
+    if given := given_compilation_options():
+        raise UserError(f"{path} is compiled already, {given[0]} has no effect on it", hint="give the model file")
+    return True
+
+
+def open_model(path: Path, compilation: Compilation, threads: int | None, cached: bool = True) -> CompiledModel:
+    """Load a compiled model, or compile a model file (into the cache) and load that. Raises UserError."""
+    if is_compiled(path):
+        return load(path, threads)
+    if not path.exists():
+        raise UserError(f"there is no file {path}")
+    from dlc.cli.progress import stages_of
+    from dlc.driver.compile import check_runnable, compiled_path
+
+    options = compilation.options()
+    check_runnable(options.target)
+    with stages_of(path) as stages:
+        library = compiled_path(path, options, cached, stages.watch)
+    return load(library, threads)
+
+
+def check_dims(dims: Mapping[str, int], model: CompiledModel) -> None:
+    """Refuse values for dimensions that the model does not have."""
+    known = model.metadata.symbols
+    for name in dims:
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise UserError(f"the model has no dimension {name!r}, its named dimensions are: {listed}")
+
+
+def echo_json(value: object) -> None:
+    import json
+
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,356 @@
+"""transpose-copies: nests that read across the grain read squares along it and turn them in registers.
+
+    for h: for w: for c:                        for h: for c.o: for w.o:
+      y[h, w, c] = f(x[c, h, w])         →        r0..r15 = x[c.o*16 + 0..15, h, w.o*16 .. + 15]
+                                                  s0..s15 = transpose(r0..r15)
+                                                  y[h, w.o*16 + 0..15, c.o*16 .. + 15] = f(s0..s15)
+
+One loop (`along`) moves the stores element by element and becomes the lanes; another one (`across`) moves the load
+element by element and becomes the square's other side. Both are split with a guard; where a side is cut short, an ``if``
+inside chooses between the whole square and its rest, so the loops around stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dlc.ir.access import clone_with, index_operands
+from dlc.ir.core import Block, Func, Op, Region, Value
+from dlc.ir.dialects import arith, buf, loop, vec
+from dlc.ir.dialects.buf import buffer_type
+from dlc.ir.expr import Compound, Expr, Range, as_expr, bounds, const, simplify, sym
+from dlc.ir.types import BOOL, INDEX, ScalarType, VectorType
+from dlc.passes.loop.loops import all_loops, only_inner_loop, replace_loop, substitution, variable_ranges
+from dlc.passes.loop.reorder import reorder
+from dlc.passes.loop.split import split
+from dlc.passes.loop.unroll import inline_single, unroll
+from dlc.passes.loop.vectorize import NotVectorizable, vectorize
+
+Access = buf.Load | buf.Store
+SHORTEST = 4  # a side of fewer elements is not worth the shuffles
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A nest (outermost loop first), the loop that becomes lanes and the one that becomes the square's other side."""
+
+    nest: list[loop.For]
+    along: loop.For
+    across: loop.For
+
+
+def transpose_copies(func: Func, lanes: int, fill: bool = False) -> bool:
+    """Put every nest that copies across the grain on squares of `lanes` by `lanes`; whether there was one."""
+    changed = False
+    while (plan := next(plans(func, lanes), None)) is not None:
+        _apply(plan, lanes, fill)
+        changed = True
+    return changed
+
+
+def plans(func: Func, lanes: int) -> Iterator[Plan]:
+    """What there is to do, nest by nest."""
+    if lanes < SHORTEST or lanes & (lanes - 1):
+        return
+    for op in all_loops(func):
+        around = op.parent_op()
+        if isinstance(around, loop.For) and only_inner_loop(around) is op:
+            continue
+        plan = _plan(op, lanes)
+        if plan is not None:
+            yield plan
+
+
+def _plan(top: loop.For, lanes: int) -> Plan | None:
+    nest = [top]
+    while (inner := only_inner_loop(nest[-1])) is not None:
+        nest.append(inner)
+    if len(nest) < 2 or not _is_plain(nest):
+        return None
+    ops = nest[-1].block.ops[:-1]
+    stores = [op for op in ops if isinstance(op, buf.Store)]
+    written = {op.buffer for op in stores}
+    loads = [op for op in ops if isinstance(op, buf.Load) and op.buffer not in written and buffer_type(op.buffer).element != BOOL]
+    best: tuple[int, Plan] | None = None
+    for along in nest:
+        if not stores or not all(_is_unit(op, _steps(op, along, lanes)) for op in stores):
+            continue
+        far = [op for op in loads if _is_far(op, _steps(op, along, lanes))]
+        for across in nest:
+            served = sum(_is_unit(op, _steps(op, across, lanes)) for op in far)
+            if across is not along and served > (best[0] if best else 0) and _is_long(along, 2) and _is_long(across, SHORTEST):
+                best = served, Plan(nest, along, across)
+    return best[1] if best else None
+
+
+def _is_plain(nest: list[loop.For]) -> bool:
+    """Whether the loops run from 0 by 1, each as often as it always does, over scalar code without branches."""
+    variables = {op.variable for op in nest}
+    for op in nest:
+        if op.carried or op.lower != 0 or op.step != 1 or op.trip_count == 0 or any(v in variables for v in op.indices):
+            return False
+    names = {op.name_hint for op in nest}
+    ops = nest[-1].block.ops[:-1]
+    return len(names) == len(nest) and all(isinstance(op, buf.Load | buf.Store) or op.name.startswith("arith.") for op in ops)
+
+
+def _is_long(op: loop.For, least: int) -> bool:
+    return op.trip_count is None or op.trip_count >= least
+
+
+# -- how accesses move ---------------------------------------------------------------------------------------------------
+
+
+def _steps(access: Access, along: loop.For, lanes: int) -> tuple[int, ...] | None:
+    """How the access moves, per axis, with the lanes of `along` once it is split; None if unevenly."""
+    indices = index_operands(access)
+    names = [f"d{n}" for n, v in enumerate(indices) if v is along.variable]
+    if len(names) != 1:
+        return None if names else (0,) * len(access.at)
+    known = variable_ranges(along)
+    ranges: dict[str, Range] = {f"d{n}": known[v] for n, v in enumerate(indices) if v in known}
+    ranges |= {"lane": (0, lanes - 1), "block": (0, None)}
+    steps = []
+    for expr in access.at:
+        moved = simplify(finer(expr, lanes).substitute({names[0]: sym("block") * lanes + sym("lane")}), ranges)
+        if not moved.is_linear_in("lane"):
+            return None
+        steps.append(moved.coefficient("lane"))
+    return tuple(steps)
+
+
+def _stride(access: Access, steps: tuple[int, ...]) -> Expr:
+    """The distance in elements of places that are `steps` apart."""
+    strides = buffer_type(access.buffer).strides()
+    return sum((as_expr(stride) * step for step, stride in zip(steps, strides, strict=True)), start=const(0))
+
+
+def _is_unit(access: Access, steps: tuple[int, ...] | None) -> bool:
+    return steps is not None and steps == _unit(access)
+
+
+def _is_far(access: Access, steps: tuple[int, ...] | None) -> bool:
+    return steps is not None and any(steps) and _stride(access, steps) != 1
+
+
+def _unit(access: Access | vec.Load) -> tuple[int, ...]:
+    """One step along the innermost axis that has more than one element."""
+    shape = buffer_type(access.buffer).shape
+    inner = max((n for n, dim in enumerate(shape) if dim != 1), default=len(shape) - 1)
+    return tuple(int(n == inner) for n in range(len(shape)))
+
+
+def finer(expr: Expr, lanes: int) -> Expr:
+    """The same with quotients and remainders by a multiple of `lanes` in terms of those by `lanes`.
+
+    x // 48 = x // 16 // 3 and x % 48 = x // 16 % 3 * 16 + x % 16: a split by 16 can decide these.
+    """
+    total = const(0)
+    for monomial, factor in expr.terms:
+        product = const(factor)
+        for atom in monomial:
+            product = product * (_finer_atom(atom, lanes) if isinstance(atom, Compound) else sym(atom))
+        total = total + product
+    return total
+
+
+def _finer_atom(atom: Compound, lanes: int) -> Expr:
+    left = finer(atom.left, lanes)
+    if atom.kind not in ("//", "%") or not atom.right.is_const:
+        return Expr((((atom,), 1),))
+    divisor = atom.right.value
+    if divisor <= lanes or divisor % lanes:
+        return left // divisor if atom.kind == "//" else left % divisor
+    whole = left // lanes
+    return whole // (divisor // lanes) if atom.kind == "//" else whole % (divisor // lanes) * lanes + left % lanes
+
+
+# -- the rewrite ---------------------------------------------------------------------------------------------------------
+
+
+def _apply(plan: Plan, lanes: int, fill: bool) -> None:
+    for op in plan.nest[-1].block.ops:
+        if isinstance(op, buf.Load | buf.Store):
+            op.at = tuple(finer(expr, lanes) for expr in op.at)
+    tile = _tile(plan, lanes)
+    if not _has_vector_form(tile, lanes):
+        return  # stays scalar
+    for half in _versions(tile, tile, lanes):
+        for piece in _versions(half, _lanes_of(half), lanes):
+            _turn(piece, lanes, fill)
+
+
+def _tile(plan: Plan, lanes: int) -> loop.For:
+    """Split both loops and bring their short parts innermost; the loop across, which holds the lanes."""
+    block = plan.nest[0].parent
+    if block is None:
+        raise ValueError("a nest stands in a block")
+    at = block.index_of(plan.nest[0])
+    order = []
+    for op in plan.nest:
+        name = op.name_hint
+        if op is not plan.along and op is not plan.across:
+            order.append(name)
+            continue
+        order.append(f"{name}.o")
+    for name, short in ((plan.along.name_hint, ".v"), (plan.across.name_hint, ".t")):
+        op = next(o for o in _nest(block.ops[at]) if o.name_hint == name)
+        outer, _ = split(op, lanes, f"{name}.o", name + short, tail="guard")
+        if outer is not None and outer.trip_count == 1:
+            inline_single(outer)
+            order.remove(f"{name}.o")
+    top = _nest(block.ops[at])[0]
+    reorder(top, [*order, plan.across.name_hint + ".t", plan.along.name_hint + ".v"])
+    return _nest(block.ops[at])[-2]
+
+
+def _nest(top: Op) -> list[loop.For]:
+    if not isinstance(top, loop.For):
+        raise TypeError(f"{top.name} is no loop")
+    nest = [top]
+    while (inner := only_inner_loop(nest[-1])) is not None:
+        nest.append(inner)
+    return nest
+
+
+def _lanes_of(tile: loop.For) -> loop.For:
+    inner = only_inner_loop(tile)
+    if inner is None:
+        raise ValueError("a tile is two loops")
+    return inner
+
+
+def _has_vector_form(tile: loop.For, lanes: int) -> bool:
+    trial = Block()
+    copy = clone_with(tile, substitution(tile))
+    trial.append(copy)
+    try:
+        vectorize(_lanes_of(copy), lanes)  # type: ignore[arg-type]  # a clone of a loop is one
+    except NotVectorizable:
+        return False
+    finally:
+        for op in trial.ops:
+            op.drop_all()
+    return True
+
+
+def _versions(tile: loop.For, side: loop.For, lanes: int) -> list[loop.For]:
+    """Give one side of the tile a known length: in a copy of the tile for the whole square, and one for the rest."""
+    limit, rest = _lengths(side, lanes)
+    if limit is None:
+        _set_length(side, rest)
+        return [tile]
+    number = arith.Index(*side.indices, expr=limit, loc=tile.loc)
+    least = arith.Constant(value=lanes, type=INDEX, loc=tile.loc)
+    whole = arith.Compare(number.result, least.result, predicate="ge", loc=tile.loc)
+    copies, regions = [], []
+    for length in (lanes, rest):
+        block = Block()
+        copy = clone_with(tile, substitution(tile))
+        if not isinstance(copy, loop.For):
+            raise TypeError("a clone of a loop is one")
+        _set_length(copy if side is tile else _lanes_of(copy), length)
+        copies.append(block.append(copy))
+        block.append(loop.Yield(loc=tile.loc))
+        regions.append(Region([block]))
+    replace_loop(tile, [number, least, whole, loop.If(whole.result, regions=regions, loc=tile.loc)], [])
+    return copies
+
+
+def _set_length(op: loop.For, length: int | None) -> None:
+    if length is not None and not op.upper.is_const:
+        op.set_operands([])
+        op.upper = const(length)
+
+
+def _lengths(op: loop.For, lanes: int) -> tuple[Expr | None, int | None]:
+    """(E, r): the loop runs min(lanes, E) times, which is r if not `lanes`; E None: always r times (r None: unknown)."""
+    known = variable_ranges(op)
+    ranges = {f"d{n}": known[v] for n, v in enumerate(op.indices) if v in known}
+    limits = [e for e in _minima(op.upper) if (low := bounds(e, ranges)[0]) is None or low < lanes]
+    if all(e.is_const for e in limits):
+        return None, min((e.value for e in limits), default=lanes)
+    if len(limits) != 1:
+        return None, None
+    limit = limits[0]
+    low = bounds(limit, ranges)[0]
+    decided = low is not None and low >= 1 and all(factor % lanes == 0 for monomial, factor in limit.terms if monomial)
+    if decided and limit.constant % lanes == 0:
+        return None, lanes
+    return limit, limit.constant % lanes if decided else None
+
+
+def _minima(expr: Expr) -> list[Expr]:
+    """Expressions whose minimum `expr` is."""
+    for monomial, factor in expr.terms:
+        atom = monomial[0] if len(monomial) == 1 else None
+        if isinstance(atom, Compound) and atom.kind == "min" and factor == 1:
+            others = expr - Expr(((monomial, factor),))
+            return [e for side in (atom.left, atom.right) for e in _minima(others + side)]
+    return [expr]
+
+
+def _turn(tile: loop.For, lanes: int, fill: bool) -> None:
+    """Vectors along, copies across, and the copies' loads as a transposed square."""
+    block = tile.parent
+    vectorize(_lanes_of(tile), lanes, fill)
+    if tile.trip_count is None or block is None:
+        return  # of unknown length: its loads stay as they are
+    unroll(tile)
+    for run in _runs(block, lanes):
+        _replace(run, block, lanes)
+
+
+def _runs(block: Block, lanes: int) -> list[list[vec.Load]]:
+    """Strided loads at places that follow one another, in order."""
+    groups: dict[tuple[object, ...], dict[int, vec.Load]] = {}
+    for op in block.ops:
+        if not isinstance(op, vec.Load) or not op.step or op.step == _unit(op) or op.lanes != lanes:
+            continue
+        inner = _unit(op).index(1)
+        place = op.at[inner].constant
+        key = (op.buffer, tuple(op.indices), (*op.at[:inner], op.at[inner] - place, *op.at[inner + 1 :]), op.step, op.valid)
+        first = groups.setdefault(key, {}).setdefault(place, op)
+        if first is not op:
+            op.result.replace_all_uses_with(first.result)
+    found = []
+    for members in groups.values():
+        places = sorted(members)
+        starts = [n for n, place in enumerate(places) if n == 0 or places[n - 1] != place - 1]
+        for start, end in zip(starts, [*starts[1:], len(places)], strict=True):
+            found += [[members[p] for p in places[n : min(n + lanes, end)]] for n in range(start, end, lanes)]
+    return [run for run in found if len(run) >= 2 and (run[0].valid is None or run[0].valid.is_const)]
+
+
+def _replace(run: list[vec.Load], block: Block, lanes: int) -> None:
+    """Load row by row what `run` loads column by column."""
+    first = run[0]
+    element = first.result.type.element if isinstance(first.result.type, VectorType) else INDEX
+    at = min(block.index_of(op) for op in run)
+    unit = _unit(first)
+    attrs: dict[str, object] = {"lanes": lanes}
+    if unit != (*(0,) * (len(unit) - 1), 1):
+        attrs["step"] = unit
+    if len(run) < lanes:
+        attrs["valid"] = const(len(run))
+    made: list[Op] = []
+    rows: list[Value] = []
+    for row in range(lanes if first.valid is None else first.valid.value):
+        place = tuple(expr + step * row for expr, step in zip(first.at, first.step, strict=True))
+        made.append(vec.Load(first.buffer, *first.indices, at=place, loc=first.loc, **attrs))  # type: ignore[arg-type]
+        rows.append(made[-1].result)
+    if len(rows) < lanes:
+        made.append(arith.Constant(value=_zero(element), type=VectorType(lanes, element), loc=first.loc))
+        rows += [made[-1].result] * (lanes - len(rows))
+    turned = vec.Transpose(*rows, loc=first.loc)
+    for offset, op in enumerate([*made, turned]):
+        block.insert(at + offset, op)
+    for op, column in zip(run, turned.results, strict=False):
+        column.hint = op.result.hint
+        op.result.replace_all_uses_with(column)
+        op.erase()
+
+
+def _zero(kind: ScalarType) -> float | int:
+    return 0.0 if kind.is_float else 0

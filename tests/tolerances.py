@@ -41,6 +41,54 @@ TOLERANCES = {
 }
 
 
+@dataclass(frozen=True)
+class Ulps:
+    """The allowed error of a function of numbers, in units of the last place of the exact result.
+
+    What is lost by flushing denormals is always allowed.
+    """
+
+    f32: float
+    f64: float
+    floor: float = 0.0  # machine epsilons: an absolute error that is allowed too
+    why: str = ""
+
+
+_DEEP = "the last numbers before underflow lose a factor that is flushed"
+FUNCTION_ULPS = {
+    "exp": Ulps(1, 1), "log": Ulps(1, 1), "sigmoid": Ulps(2, 2), "tanh": Ulps(2, 3), "erf": Ulps(2, 2),
+    "sin": Ulps(2, 3), "cos": Ulps(2, 3), "tan": Ulps(4, 4), "asin": Ulps(3, 3), "acos": Ulps(2, 2), "atan": Ulps(2, 2),
+    "sinh": Ulps(2, 2), "cosh": Ulps(2, 2), "asinh": Ulps(3, 3), "acosh": Ulps(3, 3), "atanh": Ulps(3, 3),
+    "sqrt": Ulps(0.5, 0.5), "reciprocal": Ulps(0.5, 0.5), "softsign": Ulps(2, 2), "softplus": Ulps(3, 3),
+    "elu": Ulps(2, 2), "selu": Ulps(3, 3), "celu": Ulps(3, 3), "pow": Ulps(1, 8),
+    "mish": Ulps(4, 4, floor=1e-28, why=_DEEP), "swish": Ulps(4, 4, floor=1e-28, why=_DEEP),
+    "gelu": Ulps(8, 8, floor=1e-3, why="1 - erf below the border; the argument of a small exponential is rounded"),
+    "hard_sigmoid": Ulps(1, 1, floor=1, why="a difference of near numbers, as in the definition"),
+    "hard_swish": Ulps(2, 2, floor=2, why="a difference of near numbers, as in the definition"),
+}  # fmt: skip
+
+
+def assert_within_ulps(actual: NDArray[np.floating], exact: NDArray[np.longdouble], function: str, name: str) -> float:
+    """Fail unless `actual` is as near to the exact results as `FUNCTION_ULPS` says; returns the largest error in ulps."""
+    allowed = FUNCTION_ULPS[function]
+    facts = np.finfo(actual.dtype)
+    with np.errstate(over="ignore"):
+        expected = exact.astype(actual.dtype)
+    special = special_values_differ(actual, expected)
+    assert not special.any(), f"{name}: nan or infinity misplaced, {first_difference(special, actual, expected)}"
+    finite = np.isfinite(expected)
+    got, want = actual[finite].astype(np.longdouble), exact[finite]
+    error = np.abs(got - want)
+    unit = np.ldexp(np.longdouble(1), np.frexp(np.maximum(np.abs(want), facts.tiny))[1] - facts.nmant - 1)
+    free = (error <= 2 * facts.tiny) | (error <= allowed.floor * facts.eps)
+    ulps = np.where(free, 0, error / unit)
+    worst = int(np.argmax(ulps)) if ulps.size else 0
+    limit = allowed.f32 if actual.dtype == np.float32 else allowed.f64
+    largest = float(ulps[worst]) if ulps.size else 0.0
+    assert largest <= limit, f"{name}: {largest:.3g} ulp, allowed {limit}: got {got[worst]}, expected {want[worst]}"
+    return largest
+
+
 def assert_close(actual: ArrayLike, expected: ArrayLike, kind: str = "network", *, name: str = "output") -> None:
     """Fail with the worst element, the error there and what was allowed, unless `actual` is close enough for `kind`."""
     tolerance = TOLERANCES[kind]

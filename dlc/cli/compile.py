@@ -62,7 +62,7 @@ def compile_command(model: Path, output: Path | None, emit: str, as_json: bool, 
     kernels, weights = summary["kernels"], lowered.module.main.attrs.get("weights", 0)
     target = str(options.target).partition("@")[0]  # without the sizes of caches
     print(
-        f"{path}: {kernels} kernels for {target}, {byte_text(path.stat().st_size)} "
+        f"{path}: {kernels} kernel{'' if kernels == 1 else 's'} for {target}, {byte_text(path.stat().st_size)} "
         f"({byte_text(weights if isinstance(weights, int) else 0)} weights), {seconds_text(stages.total)}"
     )
 

@@ -24,13 +24,14 @@ SMALL_INTEGERS = 2  # 0 and 1 are good indices, token ids, lengths and masks for
 def read_array(path: Path) -> Array:
     """The array of a .npy file. Raises UserError."""
     try:
-        found = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            found: Array = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
-        raise UserError(f"{path} is not a whole .npy file: {error}") from error
-    if not isinstance(found, np.ndarray):
-        raise UserError(f"{path} holds several arrays, expected one", hint="--inputs takes .npz files")
+        if zipfile.is_zipfile(path):
+            raise UserError(f"{path} holds several arrays, expected one", hint=f"--inputs {path}") from error
+        raise UserError(f"{path} is not a whole .npy file: {error}", hint="numpy.save writes them") from error
     return found
 
 
@@ -42,7 +43,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not a whole .npz file", hint="--input NAME=FILE.npy takes .npy files") from error
+        raise UserError(f"{path} is not a whole .npz file", hint="numpy.savez writes them") from error
 
 
 def read_inputs(inputs: Iterable[str], archive: Path | None) -> dict[str, Array]:

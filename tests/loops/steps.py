@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dlc.ir.core import Func
 from dlc.ir.dialects import loop
+from dlc.passes.loop.accumulate import accumulate
 from dlc.passes.loop.automatic import schedule_automatically
 from dlc.passes.loop.cleanup import clean, contract_multiply_add
 from dlc.passes.loop.fuse import fuse
@@ -83,6 +84,9 @@ STEPS: dict[str, Step] = {
     "vectorize in a split": do_vectorize_inner,
     "vectorize reduction": on_loop(
         lambda draw, op: vectorize_reduction(op, draw(st.sampled_from([2, 3, 4, 8]))), lambda op: op.carried > 0
+    ),
+    "accumulate": on_loop(
+        lambda draw, op: accumulate(op, draw(st.sampled_from([2, 4, 8])), draw(st.sampled_from([0, 16]))), lambda op: op.carried > 0
     ),
     "fuse": on_loop(lambda draw, op: fuse(op, op.name_hint), holds_a_loop),
     "clean": lambda draw, func: clean(func),

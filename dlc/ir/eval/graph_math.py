@@ -157,7 +157,7 @@ def div(a: Array, b: Array) -> Array:
 def power(a: Array, b: Array) -> Array:
     if a.dtype.kind == "f":
         return np.power(a, b)
-    unit = np.where(a == 1, 1, np.where((a == 1) | ((b % 2 == 0) & (a * a == 1)), 1, np.where(a * a == 1, -1, 0)))
+    unit = np.where(a == 1, 1, np.where(a == -1, np.where(b % 2 == 0, 1, -1), 0))
     return np.where(b < 0, unit.astype(a.dtype), np.power(a, np.maximum(b, 0)))
 
 

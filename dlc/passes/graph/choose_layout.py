@@ -95,7 +95,8 @@ class _Worker:
     def image(self, group: graph_flow.Group, root: Op) -> None:
         x = root.operands[0]
         kind = tensor_type(x)
-        if kind.rank != 4 or not kind.scalar.is_float or kind.scalar.bits > 32:
+        few = isinstance(kind.shape[1], int) and kind.shape[1] < self.lanes // 2
+        if kind.rank != 4 or not kind.scalar.is_float or kind.scalar.bits > 32 or (few and kind.layout is None):
             self.follower(group, root)
             return
         if tensor_type(outer_of(group, x)).layout is None:

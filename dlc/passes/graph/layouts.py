@@ -92,7 +92,7 @@ class Placement:
     def layout(self, blocked: bool) -> Layout | None:
         """The layout for the value, if it is made in blocks or not."""
         rank = tensor_type(self.value).rank
-        if not blocked:
+        if not blocked or tensor_type(self.value).shape[1] == 1:  # a block of one channel would be all filling
             return None
         return blocked_image(rank, self.lanes, self.halo())
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from dlc.ir.access import Formula, mapped_operands
 from dlc.ir.core import Block, Op, Value
 from dlc.ir.dialects import arith, loop, vec
-from dlc.ir.expr import const
+from dlc.ir.expr import const, minimum
 from dlc.ir.types import INDEX, SI32, ScalarType, VectorType
-from dlc.passes.loop.loops import make_loop, only_inner_loop, substitution
+from dlc.passes.loop.loops import make_loop, only_inner_loop, runs_at_least_once, substitution
 from dlc.passes.loop.reduce import _COMBINERS, _try_body, _widen, neutral, reduction_kinds
 from dlc.passes.loop.split import split
 from dlc.passes.loop.vectorize import NotVectorizable, _Vectorizer
@@ -29,6 +29,8 @@ def accumulate(inner: loop.For, lanes: int, wide: int = 0) -> None:
     kinds = reduction_kinds(inner)
     if kinds is None or inner.step != 1 or inner.lower != 0:
         raise NotVectorizable(f"loop {inner.name_hint!r} is not a plain reduction")
+    if any(end.defined_by(arith.Fma) for end in inner.block.terminator.operands):
+        raise NotVectorizable(f"loop {inner.name_hint!r} is contracted already")
     if any(isinstance(op, loop.For | loop.If | loop.While) for op in inner.block.ops):
         raise NotVectorizable(f"loop {inner.name_hint!r} contains other loops")
     _try_body(inner, lanes)
@@ -115,7 +117,19 @@ class _Rebuilt:
         return made.results
 
     def terms(self, op: loop.For, carried: list[Value], into: Block) -> list[Value]:
-        """One vector of terms, or what there is of it."""
+        """One vector of terms, or what there is of it, which may be nothing."""
+        if runs_at_least_once(op):
+            return self.vector_of_terms(op, carried, into)
+        probe = arith.Index(*op.indices, expr=minimum(1, op.upper), loc=op.loc)
+        operands, attrs = mapped_operands(probe, self.mapping)
+        probe.drop_operands()
+        body = Block([INDEX, *(v.type for v in carried)])
+        ends = self.vector_of_terms(op, body.args[1:], body)
+        body.append(loop.Yield(*ends, loc=op.loc))
+        once = make_loop(const(0), attrs["expr"], body, operands, carried, name=op.name_hint + ".once", loc=op.loc)  # type: ignore[arg-type]
+        return into.append(once).results
+
+    def vector_of_terms(self, op: loop.For, carried: list[Value], into: Block) -> list[Value]:
         full = op.upper.is_const and op.upper.value == self.lanes
         worker = _Vectorizer(op, self.lanes, None if full else op.upper, False)
         worker.mapping.values.update(self.mapping.values)

@@ -248,7 +248,7 @@ EFFECTS = (loop.For, loop.While, loop.If, buf.Store, vec.Store)
 
 def _share_outer_loops(func: Func) -> None:
     """Make the outermost loops parallel, if they are all that the kernel does and do not depend on one another."""
-    tops = [op for op in func.block.ops if isinstance(op, EFFECTS)]
+    tops = [op for op in func.block.ops if isinstance(op, EFFECTS) and not _only_prepares(op)]
     nests = [op for op in tops if isinstance(op, loop.For) and not op.carried and op.lower == 0 and op.step == 1]
     if not nests or len(nests) != len(tops) or not all(map(_is_shareable, nests)):
         return
@@ -260,6 +260,11 @@ def _share_outer_loops(func: Func) -> None:
                 break
             top = fuse(top, top.name_hint)
         top.kind = "parallel"
+
+
+def _only_prepares(op: Op) -> bool:
+    """Whether the op writes scratch memory alone: tables, which every chunk makes for itself."""
+    return all(isinstance(inner.operands[1].owner, buf.Scratch) for inner in _written(op))
 
 
 def _has_loops(op: loop.For) -> bool:

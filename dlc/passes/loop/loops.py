@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dlc.errors import InternalError
 from dlc.ir.access import Substitution
 from dlc.ir.core import Block, Func, Location, Op, Region, Value
 from dlc.ir.dialects import loop
-from dlc.ir.expr import Expr, Range
+from dlc.ir.expr import Compound, Expr, Range, ceil_div, minimum, sym
 from dlc.ir.types import INDEX
 
 
@@ -85,6 +85,45 @@ def body_block(name: str, carried: Iterable[Value] = ()) -> Block:
     """A loop body's block: the variable (called as the loop) and arguments like `carried`."""
     values = list(carried)
     return Block([INDEX, *(v.type for v in values)], [name.replace(".", "_") or "i", *(v.hint for v in values)])
+
+
+def runs_at_least_once(op: loop.For) -> bool:
+    """Whether `op` is known to run: its length is, or it is the inner loop of a guarded split, ``min(f, n - o * f)``."""
+    if op.trip_count is not None:
+        return op.trip_count > 0
+    atom = op.upper.terms[0][0][0] if len(op.upper.terms) == 1 else None  # not constant: the monomial has an atom
+    if op.lower != 0 or not isinstance(atom, Compound) or op.upper.terms[0] != ((atom,), 1) or atom.kind != "min":
+        return False
+    limit, rest = (atom.left, atom.right) if atom.left.is_const else (atom.right, atom.left)
+    if not limit.is_const or limit.value < 1:
+        return False
+    return any(_covers(around, op, rest) for around in _loops_around(op))
+
+
+def _loops_around(op: Op) -> Iterator[loop.For]:
+    around = op.parent_op()
+    while around is not None:
+        if isinstance(around, loop.For):
+            yield around
+        around = around.parent_op()
+
+
+def _covers(around: loop.For, op: loop.For, rest: Expr) -> bool:
+    """Whether `around` runs over the blocks of what `rest` leaves over: rest = n - o * f for o in [0, ceil(n / f))."""
+    if around.variable not in op.indices or around.lower != 0 or around.step != 1:
+        return False
+    name = f"d{op.indices.index(around.variable)}"
+    factor = -rest.coefficient(name)
+    if factor < 1 or not rest.is_linear_in(name) or any(v not in op.indices for v in around.indices):
+        return False
+    places = {f"d{n}": sym(f"d{op.indices.index(v)}") for n, v in enumerate(around.indices)}
+    return around.upper.substitute(places) == ceil_div(rest + sym(name) * factor, factor)
+
+
+def once_if_at_all(op: loop.For, body: Block, inits: Iterable[Value], ends: Iterable[Value]) -> loop.For:
+    """A loop around `body` (without its yield) that runs once if `op` runs at all."""
+    body.append(loop.Yield(*ends, loc=op.loc))
+    return make_loop(op.lower, minimum(1, op.upper), body, op.indices, inits, name=op.name_hint + ".once", loc=op.loc)
 
 
 def replace_loop(old: loop.For, new: list[Op], results: list[Value]) -> None:

@@ -28,7 +28,9 @@ from dlc.passes.loop.unroll import inline_single, unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 
 Access = buf.Load | buf.Store
-SHORTEST = 4  # a side of fewer elements is not worth the shuffles
+SHORTEST = 2  # a side of fewer elements is not worth the shuffles
+PAGE = 4096  # bytes; a square whose rows lie farther apart is followed by its neighbours along the rows
+NEIGHBOURS = 4
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Plan:
     nest: list[loop.For]
     along: loop.For
     across: loop.For
+    neighbours: int  # squares side by side before the next step along
 
 
 def transpose_copies(func: Func, lanes: int, fill: bool = False) -> bool:
@@ -80,8 +83,20 @@ def _plan(top: loop.For, lanes: int) -> Plan | None:
         for across in nest:
             served = sum(_is_unit(op, _steps(op, across, lanes)) for op in far)
             if across is not along and served > (best[0] if best else 0) and _is_long(along, 2) and _is_long(across, SHORTEST):
-                best = served, Plan(nest, along, across)
+                best = served, Plan(nest, along, across, _neighbours(nest, along, across, far, lanes))
     return best[1] if best else None
+
+
+def _neighbours(nest: list[loop.For], along: loop.For, across: loop.For, loads: list[buf.Load], lanes: int) -> int:
+    """How many squares to take side by side: more than one where each step along would reach other pages of memory."""
+    squares = None if across.trip_count is None else across.trip_count // lanes
+    if nest.index(across) > nest.index(along) or (squares is not None and squares < 2 * NEIGHBOURS):
+        return 1
+    for load in loads:
+        distance = _stride(load, _steps(load, along, lanes) or (0,) * len(load.at))
+        if not distance.is_const or abs(distance.value) * lanes * buffer_type(load.buffer).element.bytes < PAGE:
+            return 1
+    return NEIGHBOURS
 
 
 def _is_plain(nest: list[loop.For]) -> bool:
@@ -200,8 +215,12 @@ def _tile(plan: Plan, lanes: int) -> loop.For:
         if outer is not None and outer.trip_count == 1:
             inline_single(outer)
             order.remove(f"{name}.o")
-    top = _nest(block.ops[at])[0]
-    reorder(top, [*order, plan.across.name_hint + ".t", plan.along.name_hint + ".v"])
+    name = plan.across.name_hint
+    if plan.neighbours > 1:
+        op = next(o for o in _nest(block.ops[at]) if o.name_hint == f"{name}.o")
+        split(op, plan.neighbours, f"{name}.o", f"{name}.s", tail="guard")
+        order.append(f"{name}.s")
+    reorder(_nest(block.ops[at])[0], [*order, f"{name}.t", f"{plan.along.name_hint}.v"])
     return _nest(block.ops[at])[-2]
 
 

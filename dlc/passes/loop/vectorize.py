@@ -26,7 +26,7 @@ from dlc.ir.core import Block, Op, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
 from dlc.ir.expr import Expr, bounds, const, sym
 from dlc.ir.types import INDEX, BufferType, ScalarType, VectorType
-from dlc.passes.loop.loops import make_loop, replace_loop, substitution
+from dlc.passes.loop.loops import make_loop, once_if_at_all, replace_loop, runs_at_least_once, substitution
 
 
 class NotVectorizable(Exception):
@@ -46,7 +46,12 @@ def vectorize(op: loop.For, lanes: int, fill: bool = False) -> None:
         return
     full = op.upper.is_const and op.upper.value == lanes
     worker = _Vectorizer(op, lanes, None if full else op.upper, fill)
-    replace_loop(op, worker.run(), [])
+    body = worker.run()
+    if runs_at_least_once(op):
+        replace_loop(op, list(body.ops), [])
+        return
+    body.add_arg(INDEX)  # what the first iteration reads need not exist
+    replace_loop(op, [once_if_at_all(op, body, [], [])], [])
 
 
 class _Vectorizer:
@@ -67,7 +72,7 @@ class _Vectorizer:
         self.spread: dict[tuple[Value, int], Value] = {}
         self.made: list[Block] = []  # to be taken apart if it turns out that the loop cannot be vectorized
 
-    def run(self) -> list[Op]:
+    def run(self) -> Block:
         """The vector form of the loop's body. Raises NotVectorizable and leaves no trace."""
         into = self.new_block()
         try:
@@ -75,7 +80,7 @@ class _Vectorizer:
         except NotVectorizable:
             self.undo()
             raise
-        return list(into.ops)
+        return into
 
     def new_block(self, like: Block | None = None, inits: list[Value] | None = None) -> Block:
         """A block without arguments, or with those of a loop's body `like`."""
@@ -107,18 +112,18 @@ class _Vectorizer:
 
     def coefficient(self, expr: Expr, indices: list[Value]) -> int | None:
         """How `expr` moves from lane to lane: a constant, or None if that is not constant."""
+        total = 0
         for n, value in enumerate(indices):
             name = f"d{n}"
+            if name not in expr.symbols():
+                continue
             if value is self.loop.variable:
                 if not expr.is_linear_in(name):
                     return None
-                others = expr - sym(name) * expr.coefficient(name)
-                if name in others.symbols():
-                    return None
-                return expr.coefficient(name)
-            if value in self.varying and name in expr.symbols():
+                total += expr.coefficient(name)
+            elif value in self.varying:
                 return None
-        return 0
+        return total
 
     # -- ops ---------------------------------------------------------------------------------------------------------
 

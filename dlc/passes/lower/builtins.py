@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from dlc.errors import UserError
@@ -174,6 +175,7 @@ EARLY: dict[str, Callable[..., object]] = {
     "replace": _replace,
     "insert": _insert,
     "total": _total,
+    "round_up": lambda number: math.ceil(number),
     "take": lambda items, order: [items[n] for n in order],
     "repeat": lambda item, count: [item] * count,
     "count": lambda n: list(range(n)),
@@ -205,6 +207,8 @@ def tensor_builtin(name: str, kind: TensorType, arguments: list[object], computi
             return kind.scalar.name
         case "block":
             return 1 if kind.layout is None else kind.layout.block_of(int(arguments[0]))  # type: ignore[call-overload]
+        case "halo":
+            return [0, 0] if kind.layout is None else list(kind.layout.halo_of(int(arguments[0])))  # type: ignore[call-overload]
         case "has_halo":
             return kind.layout is not None and any(kind.layout.halo)
     return NotImplemented

@@ -14,7 +14,7 @@ from dlc.errors import UserError
 from dlc.ir.core import Block, Location, Region, Value
 from dlc.ir.dialects import arith, buf, loop
 from dlc.ir.expr import Expr, Range, as_expr, const, simplify
-from dlc.ir.types import INDEX, BufferType, ScalarType, TensorType
+from dlc.ir.types import INDEX, SI64, BufferType, ScalarType, TensorType
 from dlc.kernel_language import syntax as s
 from dlc.kernel_language.library import Library
 from dlc.passes.lower import builtins
@@ -81,6 +81,7 @@ class Binding:
     read: Callable[[Tensor, list[Expr]], Scalar]
     write: Callable[[Tensor, list[Expr], object], None]
     computing: Callable[[TensorType], ScalarType] = field(default=lambda kind: kind.scalar)
+    publish: Callable[[Scalar], None] | None = None  # makes a size that is found at run time known
 
 
 class Elaborator:
@@ -418,6 +419,8 @@ class Elaborator:
             return self.variable(arguments)
         if name == "array":
             return self.array(arguments)
+        if name == "publish":
+            return self.publish(arguments)
         if name in builtins.EARLY:
             return builtins.EARLY[name](*arguments)
         # before the library: its fn of an op of the same name (abs, sqrt, cast, …) is written with the builtin
@@ -435,6 +438,14 @@ class Elaborator:
         buffer = self.emit.add(buf.Scratch(type=BufferType((1,), first.type, "scratch"))).result
         self.emit.add(buf.Store(first.value, buffer, at=(const(0),)))
         return Variable(buffer, first.type)
+
+    def publish(self, arguments: list[object]) -> Scalar:
+        """``publish(n)``: the results have n elements along the axis whose size is found at run time."""
+        if self.binding.publish is None:
+            raise UserError("this kernel's results have no size that is found at run time")
+        count = self.emit.cast(self.emit.scalar(arguments[0]), SI64)
+        self.binding.publish(count)
+        return count
 
     def array(self, arguments: list[object]) -> Array:
         """``array(type, shape)``: scratch memory; the innermost axis is rounded up so that vectors may run over its end."""

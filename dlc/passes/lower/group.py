@@ -82,7 +82,19 @@ class GroupLowering:
         return Tensor(name, tensor_type(value), value)
 
     def read(self, tensor: Tensor, index: list[Expr]) -> Scalar:
-        return self.value_at(cast(Value, tensor.key), index)
+        value = cast(Value, tensor.key)
+        if self.root is not None and value.owner is self.root:
+            return self.written(value, index)
+        return self.value_at(value, index)
+
+    def written(self, value: Value, index: list[Expr]) -> Scalar:
+        """What the kernel has stored into one of its results, which no other op of the group may change."""
+        if value not in self.yields:
+            raise InternalError(f"the kernel of {self.group.kernel!r} reads its result: nothing can be fused behind it", op=self.group)
+        kind = tensor_type(value)
+        operands, at = self.elaborator.emit.localized(self.physical(kind, self.normal_index(value, index)))
+        loaded = self.elaborator.emit.add(buf.Load(self.outputs[self.yields.index(value)], *operands, at=at))
+        return self.elaborator.emit.cast(Scalar(loaded.result), computing_type(kind))
 
     def value_at(self, value: Value, index: list[Expr]) -> Scalar:
         """The element of `value` at `index`, loaded or computed."""

@@ -51,21 +51,16 @@ def dump_command(
     options = compilation.options()
     passes = passes_for(options)
     chosen = Filter(wanted) if wanted else None
-    if after or after_all:
+    if after and not after_all:
         check_after(after, passes, options)
-        module = imported_module(model, options)
-        lines = after_lines(module, passes, options, None if after_all else after, chosen, changed_only)
-        write_lines(lines, output)
-        return
     module = imported_module(model, options)
-    if stage == "graph":
-        run_passes(module, [each for each in passes if each.leaves is Level.GRAPH], options)
-        lines = iter(graph_lines(module, passes, options, chosen))
+    if after or after_all:
+        lines = after_lines(module, passes, options, None if after_all else after, chosen, changed_only)
     else:
-        run_passes(module, passes, options)
-        lines = iter(STAGES[stage](module, options.target, chosen))
+        lines = stage_lines(module, passes, options, stage, chosen)
+    is_module = chosen is None and (after == IMPORT if after or after_all else stage in ("graph", "loop"))
     write_lines(lines, output)
-    if output is not None and stage in ("graph", "loop") and chosen is None:
+    if output is not None and is_module:
         with replacing(weights_path(output)) as temporary:
             save_weights(module, temporary)
 
@@ -97,9 +92,9 @@ def steps(module: Module, passes: list[Pass] | tuple[Pass, ...], options: Option
         yield each, record.changed
 
 
-def check_after(name: str | None, passes: tuple[Pass, ...], options: Options) -> None:
+def check_after(name: str, passes: tuple[Pass, ...], options: Options) -> None:
     """Refuse a name that is no pass, or a pass that does not run."""
-    if name is None or name == IMPORT:
+    if name == IMPORT:
         return
     kind = pass_named(name)
     if not any(type(each) is kind for each in passes):
@@ -129,6 +124,17 @@ def titled(name: str, note: str, module: Module, wanted: Filter | None) -> Itera
 
 
 # -- stages ------------------------------------------------------------------------------------------------------------
+
+
+def stage_lines(
+    module: Module, passes: tuple[Pass, ...], options: Options, stage: str, wanted: Filter | None
+) -> Iterator[str]:
+    if stage == "graph":
+        run_passes(module, [each for each in passes if each.leaves is Level.GRAPH], options)
+        yield from graph_lines(module, passes, options, wanted)
+    else:
+        run_passes(module, passes, options)
+        yield from STAGES[stage](module, options.target, wanted)
 
 
 def graph_lines(module: Module, passes: tuple[Pass, ...], options: Options, wanted: Filter | None) -> list[str]:

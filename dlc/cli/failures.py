@@ -39,7 +39,10 @@ def report_mistake(error: UserError) -> None:
 
 
 def report_usage(error: click.ClickException) -> None:
-    """A mistake in the command line itself."""
+    """A mistake in the command line itself; a command line without any command gets the help."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path} --help" if context is not None else None
     message = error.format_message().rstrip(".")

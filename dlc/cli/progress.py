@@ -41,6 +41,7 @@ class Stages:
     def stage(self, name: str, steps: int) -> None:
         self.close_stage()
         self.current = name
+        self.start_bar()
         self.share = SHARES.get(name, 0) / max(1, steps)
         before = list(SHARES)[: list(SHARES).index(name)] if name in SHARES else []
         self.filled = float(sum(SHARES[each] for each in before))
@@ -60,8 +61,9 @@ class Stages:
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, completed=self.filled, description=f"{self.title}: {self.current}")
 
-    def __enter__(self) -> Stages:
-        if sys.stderr.isatty():
+    def start_bar(self) -> None:
+        """Only when there is work: what comes from the cache needs no bar."""
+        if self.bar is None and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -69,6 +71,8 @@ class Stages:
             self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self.task = self.bar.add_task(self.title, total=sum(SHARES.values()))
             self.bar.start()
+
+    def __enter__(self) -> Stages:
         return self
 
     def __exit__(

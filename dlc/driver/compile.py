@@ -78,7 +78,7 @@ def compiled_path(source: Any, options: Options, use_cache: bool = True, watch: 
         return found
     path = cache.path_for(key)
     depends = write_library(source, options, path, watch)
-    cache.record(key, depends)
+    cache.record(key, (*depends, str(path)))  # the library too: one that was cut off is made again
     return path
 
 

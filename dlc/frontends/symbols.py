@@ -39,7 +39,7 @@ def input_shapes(inputs: Sequence[ValueRecord], overrides: InputShapes | None = 
     bindings = Bindings()
     for name, shape in wanted.items():
         bindings.add(name, declared[name], shape)
-    return {name: bindings.applied(shape) for name, shape in declared.items()}
+    return {name: bindings.applied(name, shape) for name, shape in declared.items()}
 
 
 def declared_shape(value: ValueRecord, override: Sequence[int | str | None] | None) -> Shape:
@@ -62,9 +62,14 @@ def _declared_dim(name: str, axis: int, dim: DeclaredDim) -> Dim:
 
 
 class Bindings:
-    """What the overrides say about the symbols of the model."""
+    """What the overrides say about the symbols of the model, and about dimensions that it fixes.
+
+    A fixed dimension may be given anew (a model exported for a batch of 1 and compiled for 8, or for any): whether the
+    model's ops go along with that, their own shapes tell.
+    """
 
     def __init__(self) -> None:
+        self.fixed: dict[tuple[str, int], Dim] = {}
         self.values: dict[str, Dim] = {}
         self.origin: dict[str, str] = {}  # which input bound a symbol
 
@@ -80,10 +85,7 @@ class Bindings:
 
     def _bind(self, name: str, axis: int, dim: Dim, given: Dim) -> None:
         if isinstance(dim, int):
-            if given != dim:
-                raise UserError(
-                    f"input_shapes gives dimension {axis} of '{name}' as {given}, but the model fixes it to {dim}"
-                )
+            self.fixed[name, axis] = given
             return
         symbol = str(dim)
         known = self.values.get(symbol, given)
@@ -94,8 +96,11 @@ class Bindings:
         self.values[symbol] = given
         self.origin.setdefault(symbol, name)
 
-    def applied(self, shape: Shape) -> Shape:
-        return tuple(dim if isinstance(dim, int) else as_dim(dim.substitute(self.values)) for dim in shape)
+    def applied(self, name: str, shape: Shape) -> Shape:
+        return tuple(
+            self.fixed.get((name, axis), dim) if isinstance(dim, int) else as_dim(dim.substitute(self.values))
+            for axis, dim in enumerate(shape)
+        )
 
 
 def _wanted_dim(name: str, axis: int, given: object) -> Dim:

@@ -38,7 +38,6 @@ def test_unnamed_dimensions_get_names_from_the_input() -> None:
     [
         ({"c": (1, 3)}, r"names 'c', which is no input of the model; its inputs are 'a', 'b'"),
         ({"a": (1, 3, 3)}, r"gives 'a' 3 dimensions \(1, 3, 3\), but the model declares 2"),
-        ({"a": (1, 4)}, r"gives dimension 1 of 'a' as 4, but the model fixes it to 3"),
         ({"a": (1, 3), "b": (2, 3)}, r"gives 'batch' as 2 in 'b' and as 1 in 'a'"),
         ({"a": (-1, 3)}, r"gives dimension 0 of 'a' as -1, expected a size >= 0 or a name"),
         ({"a": (1.5, 3)}, r"as 1.5, expected a size"),
@@ -47,6 +46,11 @@ def test_unnamed_dimensions_get_names_from_the_input() -> None:
 def test_overrides_that_do_not_fit(inputs: dict[str, tuple[int, ...]], message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_model(TWO, input_shapes=inputs)
+
+
+def test_a_fixed_dimension_may_be_given_anew() -> None:
+    model = load_model(TWO, input_shapes={"a": ("batch", 5), "b": ("batch", 5)})
+    assert [str(arg.type) for arg in model.main.args] == ["tensor<[batch]x5xf32>"] * 2
 
 
 def test_an_input_without_a_rank_needs_a_shape() -> None:

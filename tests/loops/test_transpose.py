@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import dlc
 from dlc.codegen.emit.transpose import deinterleaved, interleaved
 from dlc.ir.core import Block, Func, Op, Region
 from dlc.ir.dialects import arith, buf, loop, vec
 from dlc.ir.dialects.func import Return
 from dlc.ir.eval.loop_run import evaluate_kernel
 from dlc.ir.expr import Expr, as_expr, const, simplify, sym
-from dlc.ir.types import BF16, BOOL, F16, F32, F64, SI32, SI64, UI8, Array, BufferType, Layout, ScalarType, TensorType
+from dlc.ir.types import BF16, BOOL, F16, F32, F64, SI32, SI64, UI8, Array, BufferType, Layout, ScalarType
 from dlc.passes.loop.automatic import schedule_automatically
 from dlc.passes.loop.cleanup import clean
 from dlc.passes.loop.transpose import finer, plans, transpose_copies
@@ -38,11 +40,17 @@ class Fixed(Drawn):
     """A kernel between given tensors instead of drawn ones."""
 
     def __init__(self) -> None:
-        super().__init__(lambda strategy: 0)
+        self.types, self.tensors, self.arrays, self.symbols, self.seed = [], [], [], {}, 0
 
 
 def copying(
-    shape: Sequence[int], source: Layout | None, wanted: Layout | None, *, perm: Sequence[int] = (), kind: ScalarType = F32, symbolic: bool = False
+    shape: Sequence[int],
+    source: Layout | None,
+    wanted: Layout | None,
+    *,
+    perm: Sequence[int] = (),
+    kind: ScalarType = F32,
+    symbolic: bool = False,
 ) -> Case:
     """y = 2 x + x, where y's axis n is x's axis perm[n]."""
     made = Fixed()
@@ -109,10 +117,14 @@ def test_a_square_takes_no_more_than_its_shuffles(target: str, lanes: int) -> No
     words = [line.split() for line in assembly(squares(lanes, F32), Target.parse(target)).splitlines()]
     text = [w[0] for w in words if w and not w[0].startswith((".", "#")) and not w[0].endswith(":")]
     stages = lanes.bit_length() - 1
-    shuffles = ("unpck", "vunpck", "vperm", "vshuf", "shuf", "movlh", "movhl", "vmovlh", "zip", "uzp", "trn", "vinsert", "vblend", "vbroadcast", "mov", "vmov", "ext")
+    shuffles = (
+        "unpck", "vunpck", "vperm", "vshuf", "shuf", "movlh", "movhl", "vmovlh", "zip", "uzp", "trn", "vinsert",
+        "vblend", "vbroadcast", "mov", "vmov", "ext",
+    )  # fmt: skip
     moving = [t for t in text if t.startswith(shuffles)]
     assert len(moving) <= lanes * (stages + 3) + 8, text
-    assert not any(t.startswith(("pinsr", "pextr", "vpinsr", "vpextr", "insertps", "extractps", "ins", "vpgather")) for t in text)
+    scalar = ("pinsr", "pextr", "vpinsr", "vpextr", "insertps", "extractps", "ins", "vpgather")
+    assert not any(t.startswith(scalar) for t in text)
 
 
 def test_shuffles_stay_inside_blocks_or_take_them_whole() -> None:
@@ -121,18 +133,23 @@ def test_shuffles_stay_inside_blocks_or_take_them_whole() -> None:
     assert deinterleaved(8, 4) == ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
 
 
+IMAGES = [(1, 8, 2, 8), (2, 16, 1, 16), (1, 13, 2, 7), (1, 17, 3, 19), (1, 3, 2, 5), (1, 5, 1, 4), (3, 4, 1, 31)]
+
+
 # -- the rewrite -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("lanes", [4, 8])
 @pytest.mark.parametrize("symbolic", [False, True])
-@pytest.mark.parametrize("shape", [(1, 8, 2, 8), (2, 16, 1, 16), (1, 13, 2, 7), (1, 17, 3, 19), (1, 3, 2, 5), (1, 5, 1, 4), (3, 4, 1, 31)], ids=str)
-@pytest.mark.parametrize("layouts_of", [("plain", "blocked"), ("blocked", "plain"), ("plain", "halo"), ("halo", "plain")], ids="-".join)
-def test_relayouts(shape: tuple[int, ...], layouts_of: tuple[str, str], symbolic: bool, lanes: int) -> None:
-    named = {"plain": PLAIN, "blocked": blocked(lanes), "halo": blocked(lanes, HALO)}
-    for fill in (False, "plain" != layouts_of[1]):
-        turned = True if symbolic or shape[1] > 3 else None
-        check(copying(shape, *(named[n] for n in layouts_of), symbolic=symbolic), lanes, turned, bool(fill))
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+@pytest.mark.parametrize("source", ["plain", "plain to halo", "blocked", "halo"])
+def test_relayouts(shape: tuple[int, ...], source: str, symbolic: bool, lanes: int) -> None:
+    layouts_of = {
+        "plain": (PLAIN, blocked(lanes)), "plain to halo": (PLAIN, blocked(lanes, HALO)),
+        "blocked": (blocked(lanes), PLAIN), "halo": (blocked(lanes, HALO), PLAIN),
+    }[source]  # fmt: skip
+    for fill in {False, layouts_of[1] is not PLAIN}:
+        check(copying(shape, *layouts_of, symbolic=symbolic), lanes, fill=fill)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (7, 5), (8, 24), (13, 11), (2, 9), (31, 4), (16, 17)], ids=str)
@@ -144,6 +161,19 @@ def test_a_matrix_transposed(shape: tuple[int, int], kind: ScalarType, symbolic:
     if not symbolic and min(shape) >= 4 and all(size % 4 != 1 for size in shape):  # a single column stays as it is
         assert ops(case.func, vec.Transpose)
         assert all(not op.attrs.get("step") for op in ops(case.func, vec.Load))
+
+
+@pytest.mark.parametrize("shape", [(6, 256), (5, 263), (8, 276)], ids=str)
+def test_wide_matrices_go_several_squares_at_a_time(shape: tuple[int, int]) -> None:
+    case = copying(shape, None, None, perm=(1, 0))
+    assert [plan.neighbours for plan in plans(case.func, 4)] == [4]
+    check(case, 4)
+    assert "i.0.o.s" in [op.attrs["name_hint"] for op in ops(case.func, loop.For)]
+
+
+def test_squares_of_narrow_rows_go_one_by_one() -> None:
+    case = copying((40, 40), None, None, perm=(1, 0))
+    assert [plan.neighbours for plan in plans(case.func, 4)] == [1]
 
 
 @pytest.mark.parametrize("columns", [4, 8, 12])
@@ -261,10 +291,52 @@ def test_compiled_relayouts(shape: tuple[int, ...], kind: ScalarType, target: st
     physical(copying(shape, PLAIN, PLAIN, perm=(0, 3, 2, 1), kind=kind, symbolic=True), lanes, tmp_path, target)
 
 
-def test_tensor_types_of_cases() -> None:
-    assert copying((1, 4, 1, 4), PLAIN, blocked(4)).tensors[0] == TensorType((1, 4, 1, 4), F32, PLAIN)
+# -- whole models ------------------------------------------------------------------------------------------------------
 
 
-def test_arrays_keep_their_kind() -> None:
-    arrays: list[Array] = copying((4, 4), None, None, kind=UI8).arrays
-    assert [a.dtype for a in arrays] == [np.uint8, np.uint8]
+def model(nodes: list[onnx.NodeProto], shape: Sequence[int], **constants: Array) -> bytes:
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, list(shape))
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    weights = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = onnx.helper.make_graph(nodes, "small", [x], [y], weights)
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(made.SerializeToString())
+
+
+def outcome(nodes: list[onnx.NodeProto], x: Array, folder: Path, **constants: Array) -> Array:
+    path = folder / "small.onnx"
+    path.write_bytes(model(nodes, x.shape, **constants))
+    compiled = dlc.compile(path, cache=False, threads=1)
+    return next(iter(compiled.run({"x": x}).values()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "perm"), [((37, 53), (1, 0)), ((1, 19, 3, 33), (0, 2, 3, 1)), ((2, 3, 20, 7), (3, 0, 2, 1))]
+)
+def test_transposed_by_a_model(shape: tuple[int, ...], perm: tuple[int, ...], tmp_path: Path) -> None:
+    x = contents(shape, F32, 0)
+    nodes = [onnx.helper.make_node("Transpose", ["x"], ["t"], perm=perm), onnx.helper.make_node("Relu", ["t"], ["y"])]
+    assert np.array_equal(outcome(nodes, x, tmp_path), np.maximum(x.transpose(perm), 0))
+
+
+@pytest.mark.parametrize("channels", [(35, 21), (16, 48), (3, 16)])
+def test_images_into_blocks_and_back(channels: tuple[int, int], tmp_path: Path) -> None:
+    x, w = contents((2, channels[0], 9, 19), F32, 0), contents((channels[1], channels[0], 1, 1), F32, 1)
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "w"], ["c"]),
+        onnx.helper.make_node("Transpose", ["c"], ["y"], perm=(0, 2, 3, 1)),
+    ]
+    expected = np.einsum("nchw,oc->nhwo", x.astype(np.float32), w[:, :, 0, 0].astype(np.float32))
+    assert np.allclose(outcome(nodes, x, tmp_path, w=w), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_keys_of_an_attention(tmp_path: Path) -> None:
+    x = contents((1, 37, 3, 20), F32, 0)
+    nodes = [
+        onnx.helper.make_node("Transpose", ["x"], ["q"], perm=(0, 2, 1, 3)),
+        onnx.helper.make_node("Transpose", ["x"], ["k"], perm=(0, 2, 3, 1)),
+        onnx.helper.make_node("MatMul", ["q", "k"], ["y"]),
+    ]
+    keys = x.astype(np.float32)
+    expected = np.einsum("nshd,nthd->nhst", keys, keys)
+    assert np.allclose(outcome(nodes, x, tmp_path), expected, rtol=1e-4, atol=1e-4)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dlc.codegen.emit.scope import Writer
-from dlc.codegen.emit.types import intrinsic_suffix, value_type
+from dlc.codegen.emit.types import intrinsic_suffix, splat, value_type
 from dlc.ir.core import Op
 from dlc.ir.dialects import vec
-from dlc.ir.types import Type, VectorType, scalar_type
+from dlc.ir.types import SI16, Type, VectorType, scalar_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,50 @@ def emit_dot(op: vec.Dot, w: Writer) -> str:
     for row in DOT_ROWS:
         if row.result == str(op.acc.type) and row.operands == kinds and row.needs <= w.features:
             return w.call(op.acc.type, row.intrinsic, [(v.type, w.use(v)) for v in (op.acc, op.x, op.y)])
-    return _expanded_dot(op, w)
+    pairs = _pair_row(op, w)
+    return _expanded_dot(op, w) if pairs is None else _dot_in_pairs(op, w, pairs)
+
+
+# sums of two products of 16-bit numbers; widest first
+PAIR_ROWS = (
+    Row("vector<16xsi32>", (), "llvm.x86.avx512.pmaddw.d.512", frozenset({"avx512bw"})),
+    Row("vector<8xsi32>", (), "llvm.x86.avx2.pmadd.wd", frozenset({"avx2"})),
+    Row("vector<4xsi32>", (), "llvm.x86.sse2.pmadd.wd", frozenset({"sse2"})),
+)
+
+
+def _pair_row(op: vec.Dot, w: Writer) -> Row | None:
+    """The instruction for a contraction of bytes in groups of four by pairs, where the target has it."""
+    acc, x = op.acc.type, op.x.type
+    if not isinstance(acc, VectorType) or not isinstance(x, VectorType) or x.lanes != 4 * acc.lanes:
+        return None
+    if any(scalar_type(v.type).name not in ("si8", "ui8") for v in (op.x, op.y)):
+        return None
+    return next((row for row in PAIR_ROWS if row.result == str(acc) and row.needs <= w.features), None)
+
+
+def _dot_in_pairs(op: vec.Dot, w: Writer, row: Row) -> str:
+    """Members 0 and 2 of each group, then 1 and 3, widened in place to 16 bits: nothing moves between lanes."""
+    acc_type = op.acc.type
+    if not isinstance(acc_type, VectorType):
+        raise TypeError("vec.dot takes vectors")
+    half = VectorType(acc_type.lanes * 2, SI16)
+    x, y = (_halves(w, w.use(v), v.type, half) for v in (op.x, op.y))
+    total = w.use(op.acc)
+    for left, right in zip(x, y, strict=True):
+        sums = w.call(acc_type, row.intrinsic, [(half, left), (half, right)])
+        total = w.assign(f"add {value_type(acc_type)} {total}, {sums}")
+    return total
+
+
+def _halves(w: Writer, text: str, kind: Type, half: VectorType) -> tuple[str, str]:
+    """The bytes at even and at odd places as 16-bit numbers."""
+    name, eight = value_type(half), splat("8", half)
+    pairs = w.assign(f"bitcast {value_type(kind)} {text} to {name}")
+    if not scalar_type(kind).is_signed:
+        return w.assign(f"and {name} {pairs}, {splat('255', half)}"), w.assign(f"lshr {name} {pairs}, {eight}")
+    raised = w.assign(f"shl {name} {pairs}, {eight}")
+    return w.assign(f"ashr {name} {raised}, {eight}"), w.assign(f"ashr {name} {pairs}, {eight}")
 
 
 def _expanded_dot(op: vec.Dot, w: Writer) -> str:

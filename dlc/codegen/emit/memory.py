@@ -68,6 +68,10 @@ def to_memory(w: Writer, text: str, kind: Type) -> str:
 
 
 def _load(w: Writer, address: str, kind: Type) -> str:
+    if isinstance(kind, VectorType) and kind.element.is_integer and kind.lanes * kind.element.bits == 32:
+        # as one number: a vector so short would be widened and put together again
+        whole = w.assign(f"load i32, ptr {address}, align {kind.element.bytes}")
+        return w.assign(f"bitcast i32 {whole} to {value_type(kind)}")
     loaded = w.assign(f"load {memory_type(kind)}, ptr {address}, align {scalar_type(kind).bytes}")
     return from_memory(w, loaded, kind)
 
@@ -206,8 +210,13 @@ def emit_broadcast(op: vec.Broadcast, w: Writer) -> str:
         return _splat(w, w.use(op.x), value_type(kind), op.lanes)
     if not isinstance(kind, VectorType):
         raise TypeError(f"cannot broadcast a {kind}")
-    order = ", ".join(f"i32 {lane % kind.lanes}" for lane in range(op.lanes))
     name = value_type(kind)
+    bits = kind.lanes * kind.element.bits
+    if bits in (16, 32, 64) and kind.element != BOOL and op.lanes % kind.lanes == 0:  # one number, to broadcast at once
+        whole = w.assign(f"bitcast {name} {w.use(op.x)} to i{bits}")
+        count = op.lanes // kind.lanes
+        return w.assign(f"bitcast <{count} x i{bits}> {_splat(w, whole, f'i{bits}', count)} to {value_type(op.result.type)}")
+    order = ", ".join(f"i32 {lane % kind.lanes}" for lane in range(op.lanes))
     return w.assign(f"shufflevector {name} {w.use(op.x)}, {name} poison, <{op.lanes} x i32> <{order}>")
 
 

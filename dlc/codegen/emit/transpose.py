@@ -1,7 +1,7 @@
 """A square of vectors turned in registers: log2(lanes) stages of shuffles with two operands.
 
 The shuffles are those that machines have. Inside 128 bits they interleave halves (unpack, zip); beyond, they gather the
-even or the odd blocks of 128 bits of two vectors (vperm2f128, vshuff32x4). Which element ends up where is followed by name.
+even or the odd blocks of 128 bits of two vectors (vperm2f128, vshuff32x4). Which element ends up where is followed up.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def interleaved(lanes: int, block: int, group: int) -> tuple[list[int], list[int
 def deinterleaved(lanes: int, block: int) -> tuple[list[int], list[int]]:
     """The even or the odd blocks of two vectors one after another."""
     return tuple(  # type: ignore[return-value]  # two of them
-        [start + lane for start in range(odd * block, 2 * lanes, 2 * block) for lane in range(block)] for odd in range(2)
+        [start + lane for start in range(odd * block, 2 * lanes, 2 * block) for lane in range(block)]
+        for odd in range(2)
     )
 
 

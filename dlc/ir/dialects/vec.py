@@ -19,7 +19,8 @@ INDEX_OR_LANES = Constraint(
 class Load(Op):
     """`lanes` elements: lane l is the element at ``at + l * step`` (`step`: one int per axis; by default 1 in the last).
 
-    `valid` (an expression) limits the access to the first lanes; the others are 0 and touch no memory.
+    Without a step, lanes that are a multiple of the last axis and start at its beginning take whole rows, one after the
+    other. `valid` (an expression) limits the access to the first lanes; the others are 0 and touch no memory.
     """
 
     buffer = operand(BUFFER)

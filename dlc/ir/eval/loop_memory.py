@@ -92,10 +92,21 @@ def lane_steps(op: Op, rank: int) -> tuple[int, ...]:
 
 def lane_places(frame: Frame, op: Op, array: Array, lanes: int, indices: Sequence[object]) -> list[tuple[int, ...]]:
     steps = lane_steps(op, array.ndim)
+    if not op.attrs.get("step") and is_rows(frame, op, array, lanes, indices):
+        width = array.shape[-1]
+        rest = (0,) * (array.ndim - 2)
+        return [place(frame, op, array, indices, [*rest, lane // width, lane % width]) for lane in range(lanes)]
     return [
         place(frame, op, array, indices, [step * lane for step in steps])
         for lane in range(valid_lanes(frame, op, lanes, indices))
     ]
+
+
+def is_rows(frame: Frame, op: Op, array: Array, lanes: int, indices: Sequence[object]) -> bool:
+    """Whether an access takes whole rows of the last axis, one after the other."""
+    if array.ndim < 2 or op.attrs.get("valid") is not None or lanes <= array.shape[-1] or lanes % max(1, array.shape[-1]):
+        return False
+    return place(frame, op, array, indices)[-1] == 0
 
 
 def run_vector_load(frame: Frame, op: Op, args: list[object]) -> list[object]:

@@ -8,7 +8,7 @@ from dlc.errors import InternalError
 from dlc.ir.access import Substitution
 from dlc.ir.core import Block, Func, Location, Op, Region, Value
 from dlc.ir.dialects import loop
-from dlc.ir.expr import Compound, Expr, Range, ceil_div, minimum, sym
+from dlc.ir.expr import Atom, Compound, Expr, Range, ceil_div, minimum, sym
 from dlc.ir.types import INDEX
 
 
@@ -43,15 +43,36 @@ def _note(op: loop.For, ranges: dict[Value, Range]) -> None:
 
 
 def _upper_limit(upper: Expr) -> int | None:
-    if upper.is_const:
-        return upper.value - 1
-    for monomial, factor in upper.terms:
-        if len(upper.terms) == 1 and factor == 1 and len(monomial) == 1:
-            atom = monomial[0]
-            if not isinstance(atom, str) and atom.kind == "min":
-                limits = [side.value - 1 for side in (atom.left, atom.right) if side.is_const]
-                return min(limits) if limits else None
-    return None
+    limit = limit_of(upper)
+    return None if limit is None else limit - 1
+
+
+def limit_of(expr: Expr) -> int | None:
+    """A number that a bound never exceeds, if one is known: ``min(c, …)`` has the limit c, whatever its other side is."""
+    total = 0
+    for monomial, factor in expr.terms:
+        if not monomial:
+            total += factor
+            continue
+        limit = _limit_of_atom(monomial[0]) if len(monomial) == 1 and factor > 0 else None
+        if limit is None:
+            return None
+        total += limit * factor
+    return total
+
+
+def _limit_of_atom(atom: Atom) -> int | None:
+    if isinstance(atom, str):
+        return None
+    left, right = limit_of(atom.left), limit_of(atom.right)
+    if atom.kind == "min":
+        known = [side for side in (left, right) if side is not None]
+        return min(known) if known else None
+    if not atom.right.is_const or atom.right.value < 1 or right is None:
+        return None
+    if atom.kind == "//":
+        return None if left is None else left // right
+    return right - 1 if atom.kind == "%" else None
 
 
 def substitution(op: Op) -> Substitution:

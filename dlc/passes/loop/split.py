@@ -60,6 +60,8 @@ def _blocked(
     shifted = op.upper.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(own))})
     upper = minimum(as_expr(factor), shifted - D0 * factor) if guard else as_expr(factor)
     indices = [outer_body.args[0], *own] if guard else []
+    if guard and count == 1:  # the only block
+        upper, indices = op.upper, own
     inner_loop = make_loop(as_expr(0), upper, inner_body, indices, outer_body.args[1:], name=inner, loc=op.loc)
     outer_body.append(inner_loop)
     outer_body.append(loop.Yield(*inner_loop.results, loc=op.loc))

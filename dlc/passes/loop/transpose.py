@@ -6,8 +6,8 @@
                                                   y[h, w.o*16 + 0..15, c.o*16 .. + 15] = f(s0..s15)
 
 One loop (`along`) moves the stores element by element and becomes the lanes; another one (`across`) moves the load
-element by element and becomes the square's other side. Both are split with a guard; where a side is cut short, an ``if``
-inside chooses between the whole square and its rest, so the loops around stay as they are.
+element by element and becomes the square's other side. Both are split with a guard; where a side is cut short, an
+``if`` inside chooses between the whole square and its rest, so the loops around stay as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dlc.errors import InternalError
 from dlc.ir.access import clone_with, index_operands
 from dlc.ir.core import Block, Func, Op, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
@@ -74,7 +75,11 @@ def _plan(top: loop.For, lanes: int) -> Plan | None:
     ops = nest[-1].block.ops[:-1]
     stores = [op for op in ops if isinstance(op, buf.Store)]
     written = {op.buffer for op in stores}
-    loads = [op for op in ops if isinstance(op, buf.Load) and op.buffer not in written and buffer_type(op.buffer).element != BOOL]
+    loads = [
+        op
+        for op in ops
+        if isinstance(op, buf.Load) and op.buffer not in written and buffer_type(op.buffer).element != BOOL
+    ]
     best: tuple[int, Plan] | None = None
     for along in nest:
         if not stores or not all(_is_unit(op, _steps(op, along, lanes)) for op in stores):
@@ -82,7 +87,12 @@ def _plan(top: loop.For, lanes: int) -> Plan | None:
         far = [op for op in loads if _is_far(op, _steps(op, along, lanes))]
         for across in nest:
             served = sum(_is_unit(op, _steps(op, across, lanes)) for op in far)
-            if across is not along and served > (best[0] if best else 0) and _is_long(along, 2) and _is_long(across, SHORTEST):
+            if (
+                across is not along
+                and served > (best[0] if best else 0)
+                and _is_long(along, 2)
+                and _is_long(across, SHORTEST)
+            ):
                 best = served, Plan(nest, along, across, _neighbours(nest, along, across, far, lanes))
     return best[1] if best else None
 
@@ -107,14 +117,16 @@ def _is_plain(nest: list[loop.For]) -> bool:
             return False
     names = {op.name_hint for op in nest}
     ops = nest[-1].block.ops[:-1]
-    return len(names) == len(nest) and all(isinstance(op, buf.Load | buf.Store) or op.name.startswith("arith.") for op in ops)
+    return len(names) == len(nest) and all(
+        isinstance(op, buf.Load | buf.Store) or op.name.startswith("arith.") for op in ops
+    )
 
 
 def _is_long(op: loop.For, least: int) -> bool:
     return op.trip_count is None or op.trip_count >= least
 
 
-# -- how accesses move ---------------------------------------------------------------------------------------------------
+# -- how accesses move -------------------------------------------------------------------------------------------------
 
 
 def _steps(access: Access, along: loop.For, lanes: int) -> tuple[int, ...] | None:
@@ -181,52 +193,55 @@ def _finer_atom(atom: Compound, lanes: int) -> Expr:
     return whole // (divisor // lanes) if atom.kind == "//" else whole % (divisor // lanes) * lanes + left % lanes
 
 
-# -- the rewrite ---------------------------------------------------------------------------------------------------------
+# -- the rewrite -------------------------------------------------------------------------------------------------------
 
 
 def _apply(plan: Plan, lanes: int, fill: bool) -> None:
     for op in plan.nest[-1].block.ops:
         if isinstance(op, buf.Load | buf.Store):
             op.at = tuple(finer(expr, lanes) for expr in op.at)
-    tile = _tile(plan, lanes)
+    block = plan.nest[0].parent
+    if block is None:
+        raise InternalError("a nest stands in a block", op=plan.nest[0])
+    at = block.index_of(plan.nest[0])
+    names = _tile(plan, lanes, block, at)
+    tile = _nest(block.ops[at])[-2]
     if not _has_vector_form(tile, lanes):
         return  # stays scalar
     for half in _versions(tile, tile, lanes):
         for piece in _versions(half, _lanes_of(half), lanes):
             _turn(piece, lanes, fill)
+    if plan.neighbours > 1:
+        _side_by_side(_nest(block.ops[at]), names, f"{plan.across.name_hint}.o", plan.neighbours)
 
 
-def _tile(plan: Plan, lanes: int) -> loop.For:
-    """Split both loops and bring their short parts innermost; the loop across, which holds the lanes."""
-    block = plan.nest[0].parent
-    if block is None:
-        raise ValueError("a nest stands in a block")
-    at = block.index_of(plan.nest[0])
-    order = []
-    for op in plan.nest:
-        name = op.name_hint
-        if op is not plan.along and op is not plan.across:
-            order.append(name)
-            continue
-        order.append(f"{name}.o")
-    for name, short in ((plan.along.name_hint, ".v"), (plan.across.name_hint, ".t")):
+def _tile(plan: Plan, lanes: int, block: Block, at: int) -> list[str]:
+    """Split both loops and bring their short parts innermost, the lanes last; the names of the loops around these."""
+    sides = ((plan.along.name_hint, ".v"), (plan.across.name_hint, ".t"))
+    names = [f"{op.name_hint}.o" if op in (plan.along, plan.across) else op.name_hint for op in plan.nest]
+    for name, short in sides:
         op = next(o for o in _nest(block.ops[at]) if o.name_hint == name)
         outer, _ = split(op, lanes, f"{name}.o", name + short, tail="guard")
         if outer is not None and outer.trip_count == 1:
             inline_single(outer)
-            order.remove(f"{name}.o")
-    name = plan.across.name_hint
-    if plan.neighbours > 1:
-        op = next(o for o in _nest(block.ops[at]) if o.name_hint == f"{name}.o")
-        split(op, plan.neighbours, f"{name}.o", f"{name}.s", tail="guard")
-        order.append(f"{name}.s")
-    reorder(_nest(block.ops[at])[0], [*order, f"{name}.t", f"{plan.along.name_hint}.v"])
-    return _nest(block.ops[at])[-2]
+            names.remove(f"{name}.o")
+    reorder(_nest(block.ops[at])[0], [*names, *(name + short for name, short in reversed(sides))])
+    return names
+
+
+def _side_by_side(nest: list[loop.For], names: list[str], across: str, count: int) -> None:
+    """Take `count` squares across before the next step of the loops inside."""
+    block = nest[0].parent
+    if block is None:
+        raise InternalError("a nest stands in a block", op=nest[0])
+    at = block.index_of(nest[0])
+    split(next(o for o in nest if o.name_hint == across), count, across, f"{across}.s", tail="guard")
+    reorder(_nest(block.ops[at])[0], [*names, f"{across}.s"])
 
 
 def _nest(top: Op) -> list[loop.For]:
     if not isinstance(top, loop.For):
-        raise TypeError(f"{top.name} is no loop")
+        raise InternalError(f"{top.name} is no loop", op=top)
     nest = [top]
     while (inner := only_inner_loop(nest[-1])) is not None:
         nest.append(inner)
@@ -236,22 +251,27 @@ def _nest(top: Op) -> list[loop.For]:
 def _lanes_of(tile: loop.For) -> loop.For:
     inner = only_inner_loop(tile)
     if inner is None:
-        raise ValueError("a tile is two loops")
+        raise InternalError("a tile is two loops", op=tile)
     return inner
 
 
 def _has_vector_form(tile: loop.For, lanes: int) -> bool:
     trial = Block()
-    copy = clone_with(tile, substitution(tile))
-    trial.append(copy)
     try:
-        vectorize(_lanes_of(copy), lanes)  # type: ignore[arg-type]  # a clone of a loop is one
+        vectorize(_lanes_of(trial.append(_copy(tile))), lanes)
     except NotVectorizable:
         return False
     finally:
         for op in trial.ops:
             op.drop_all()
     return True
+
+
+def _copy(tile: loop.For) -> loop.For:
+    copy = clone_with(tile, substitution(tile))
+    if not isinstance(copy, loop.For):
+        raise InternalError("the clone of a loop is a loop", op=copy)
+    return copy
 
 
 def _versions(tile: loop.For, side: loop.For, lanes: int) -> list[loop.For]:
@@ -266,9 +286,7 @@ def _versions(tile: loop.For, side: loop.For, lanes: int) -> list[loop.For]:
     copies, regions = [], []
     for length in (lanes, rest):
         block = Block()
-        copy = clone_with(tile, substitution(tile))
-        if not isinstance(copy, loop.For):
-            raise TypeError("a clone of a loop is one")
+        copy = _copy(tile)
         _set_length(copy if side is tile else _lanes_of(copy), length)
         copies.append(block.append(copy))
         block.append(loop.Yield(loc=tile.loc))
@@ -284,7 +302,7 @@ def _set_length(op: loop.For, length: int | None) -> None:
 
 
 def _lengths(op: loop.For, lanes: int) -> tuple[Expr | None, int | None]:
-    """(E, r): the loop runs min(lanes, E) times, which is r if not `lanes`; E None: always r times (r None: unknown)."""
+    """(E, r): the loop runs min(lanes, E) times, r if not `lanes`; E None: always r times (r None: unknown)."""
     known = variable_ranges(op)
     ranges = {f"d{n}": known[v] for n, v in enumerate(op.indices) if v in known}
     limits = [e for e in _minima(op.upper) if (low := bounds(e, ranges)[0]) is None or low < lanes]
@@ -325,11 +343,17 @@ def _runs(block: Block, lanes: int) -> list[list[vec.Load]]:
     """Strided loads at places that follow one another, in order."""
     groups: dict[tuple[object, ...], dict[int, vec.Load]] = {}
     for op in block.ops:
-        if not isinstance(op, vec.Load) or not op.step or op.step == _unit(op) or op.lanes != lanes:
+        if not isinstance(op, vec.Load) or op.attrs.get("step") in (None, _unit(op)) or op.lanes != lanes:
             continue
         inner = _unit(op).index(1)
         place = op.at[inner].constant
-        key = (op.buffer, tuple(op.indices), (*op.at[:inner], op.at[inner] - place, *op.at[inner + 1 :]), op.step, op.valid)
+        key = (
+            op.buffer,
+            tuple(op.indices),
+            (*op.at[:inner], op.at[inner] - place, *op.at[inner + 1 :]),
+            op.step,
+            op.valid,
+        )
         first = groups.setdefault(key, {}).setdefault(place, op)
         if first is not op:
             op.result.replace_all_uses_with(first.result)
@@ -339,7 +363,15 @@ def _runs(block: Block, lanes: int) -> list[list[vec.Load]]:
         starts = [n for n, place in enumerate(places) if n == 0 or places[n - 1] != place - 1]
         for start, end in zip(starts, [*starts[1:], len(places)], strict=True):
             found += [[members[p] for p in places[n : min(n + lanes, end)]] for n in range(start, end, lanes)]
-    return [run for run in found if len(run) >= 2 and (run[0].valid is None or run[0].valid.is_const)]
+    return [run for run in found if len(run) >= 2 and _height(run[0], lanes) is not None]
+
+
+def _height(load: vec.Load, lanes: int) -> int | None:
+    """How many lanes of a load touch memory, if that is known."""
+    valid = load.attrs.get("valid")
+    if not isinstance(valid, Expr):
+        return lanes
+    return min(lanes, max(0, valid.value)) if valid.is_const else None
 
 
 def _replace(run: list[vec.Load], block: Block, lanes: int) -> None:
@@ -355,7 +387,7 @@ def _replace(run: list[vec.Load], block: Block, lanes: int) -> None:
         attrs["valid"] = const(len(run))
     made: list[Op] = []
     rows: list[Value] = []
-    for row in range(lanes if first.valid is None else first.valid.value):
+    for row in range(_height(first, lanes) or 0):
         place = tuple(expr + step * row for expr, step in zip(first.at, first.step, strict=True))
         made.append(vec.Load(first.buffer, *first.indices, at=place, loc=first.loc, **attrs))  # type: ignore[arg-type]
         rows.append(made[-1].result)

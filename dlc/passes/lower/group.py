@@ -111,8 +111,9 @@ class GroupLowering:
         return self.elaborator.remember(key, self.inlined(op, value, index))
 
     def normal_index(self, value: Value, index: list[Expr]) -> list[Expr]:
-        shape = tensor_type(value).shape
-        return [const(0) if dim == 1 else self.elaborator.simplified(i) for i, dim in zip(index, shape, strict=True)]
+        kind = tensor_type(value)
+        alone = [dim == 1 and not (kind.layout and any(kind.layout.halo_of(n))) for n, dim in enumerate(kind.shape)]
+        return [const(0) if one else self.elaborator.simplified(i) for i, one in zip(index, alone, strict=True)]
 
     def physical(self, kind: TensorType, index: list[Expr]) -> tuple[Expr, ...]:
         placed = tuple(index) if kind.layout is None else kind.layout.physical_index(tuple(index))
@@ -297,7 +298,8 @@ class GroupLowering:
         scheduler = Scheduler(func, self.target, self.elaborator, blocked, lanes)
         name = "map" if kernel is None else kernel.name
         if kernel is None:
-            names = {"block": self._map_block(), "axes": [f"i.{a}" for a in range(tensor_type(self.yields[0]).rank)]}
+            axis, block = self._map_block()
+            names = {"block": block, "block_axis": axis, "axes": [f"i.{a}" for a in range(tensor_type(self.yields[0]).rank)]}
         for schedule in self.library.schedules(name) or self.library.schedules("default"):
             frame = Frame({**scheduler.facts(), **names}, schedule.file)
             if schedule.condition is None or self.elaborator.expression(schedule.condition, frame):
@@ -306,9 +308,10 @@ class GroupLowering:
                 return LoweredGroup(func, f"{schedule.name} ({schedule.file}:{schedule.line})", scheduler.chosen)
         raise InternalError(f"no schedule of {name!r} fits", op=self.group)
 
-    def _map_block(self) -> int:
+    def _map_block(self) -> tuple[int, int]:
+        """The axis of the first result that is innermost in blocks, and how long these are."""
         layout = tensor_type(self.yields[0]).layout
-        return layout.blocks[-1][1] if layout and layout.blocks else 1
+        return layout.blocks[-1] if layout and layout.blocks else (0, 1)
 
 
 def _axis_order(layout: Layout | None, rank: int) -> tuple[int, ...]:

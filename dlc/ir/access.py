@@ -21,6 +21,7 @@ _INDEXED: dict[type[Op], tuple[int, tuple[str, ...]]] = {
     buf.Store: (2, ("at",)),
     vec.Load: (1, ("at", "valid")),
     vec.Store: (2, ("at", "valid")),
+    vec.Prefetch: (1, ("at",)),
     vec.Gather: (1, ("at", "valid")),
     loop.For: (0, ("lower", "upper")),
 }

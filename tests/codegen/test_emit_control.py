@@ -117,6 +117,14 @@ def test_index_arithmetic(formula: Expr, target: Target, tmp_path: Path) -> None
     agrees(Case(nest.done(), [np.zeros(40, "i8")], {"n": 11, "d": 3}), tmp_path, target)
 
 
+def test_division_by_an_empty_dimension_does_not_trap(target: Target, tmp_path: Path) -> None:
+    """The quotient can be computed outside of the loop that does not run."""
+    nest = Nest([BufferType((3, N), F32, "output")])
+    one = nest.constant(1.0)
+    nest.loop("i", 3, lambda n, i: n.loop("j", N, lambda m, j: m.store(one, m.args[0], i, (i * 5) // N + j)))
+    agrees(Case(nest.done(), [np.zeros((3, 0), "f4")], {"n": 0}), tmp_path, target)
+
+
 @pytest.mark.parametrize("valid", [0, 1, 5, 8, 11, None])
 @pytest.mark.parametrize("kind", (F32, SI32, UI8, BOOL, SI64), ids=str)
 @pytest.mark.parametrize("step", [(), (0, 2), (1, 0), (1, 3)])
@@ -149,12 +157,12 @@ def test_gather(kind: ScalarType, valid: int | None, target: Target, tmp_path: P
     agrees(Case(nest.done(), arrays, {"n": valid or 0}), tmp_path, target)
 
 
-@pytest.mark.parametrize("how", vec.REDUCTIONS)
+COMBINED = [(how, kind) for how in vec.REDUCTIONS for kind in (F32, SI32, UI8) if not (kind == F32 and how in ("and", "or"))]
+
+
 @pytest.mark.parametrize("lanes", [1, 2, 3, 5, 8, 13, 16, 64])
-@pytest.mark.parametrize("kind", (F32, SI32, UI8, BOOL), ids=str)
+@pytest.mark.parametrize(("how", "kind"), [*COMBINED, ("and", BOOL), ("or", BOOL)], ids=str)
 def test_reduce(how: str, lanes: int, kind: ScalarType, target: Target, tmp_path: Path) -> None:
-    if (kind.is_float and how in ("and", "or")) or (kind == BOOL and how not in ("and", "or")):
-        pytest.skip("no such reduction")
     nest = Nest([BufferType((lanes,), kind, "input"), BufferType((1,), kind, "output")])
     loaded = nest.add(vec.Load(nest.args[0], at=(as_expr(0),), lanes=lanes))
     nest.store(nest.add(vec.Reduce(loaded, kind=how)), nest.args[1], as_expr(0))

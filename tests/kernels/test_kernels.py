@@ -43,7 +43,9 @@ def symbols_of(op: Op, arrays: Sequence[Array], wanted: Sequence[Array]) -> dict
     return known
 
 
-def check(make: Callable[..., Op], arrays: Sequence[Array], types: Sequence[TensorType] | None = None, close: str = "op") -> Compiled:
+def check(
+    make: Callable[..., Op], arrays: Sequence[Array], types: Sequence[TensorType] | None = None, close: str = "op"
+) -> Compiled:
     kinds = list(types or [TensorType(a.shape, scalar_of(a.dtype)) for a in arrays])
     op = make(*Block(kinds).args)
     wanted = evaluate_op(op, arrays)
@@ -72,7 +74,9 @@ def test_case_with_named_dimensions(case: Case) -> None:
 
 
 @pytest.mark.parametrize("low", [np.float16, ml_dtypes.bfloat16], ids=["f16", "bf16"])
-@pytest.mark.parametrize("case", [c for c in CASES if any(a.dtype == np.float32 for a in c.arrays)], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if any(a.dtype == np.float32 for a in c.arrays)], ids=lambda c: c.name
+)
 def test_case_in_half_precision(case: Case, low: type) -> None:
     with np.errstate(over="ignore"):
         arrays = [a.astype(low) if a.dtype == np.float32 else a for a in case.arrays]
@@ -109,13 +113,25 @@ class Trial:
         return [TensorType(a.shape, scalar_of(a.dtype), y) for a, y in zip(self.arrays, layouts, strict=True)]
 
 
-def trial(op: type[Op], /, *arrays: Array, layouts: tuple[Layout | None, ...] = (), close: str = "op", **attrs: object) -> Trial:
+def trial(
+    op: type[Op], /, *arrays: Array, layouts: tuple[Layout | None, ...] = (), close: str = "op", **attrs: object
+) -> Trial:
     return Trial(lambda *v: op(*v, **attrs), arrays, layouts, close)
 
 
 ROWS = [
     trial(kind, f32(*shape, low=-20, high=20), axis=axis)
-    for shape, axis in (((5, 49), 1), ((3, 130), 1), ((1, 1), 1), ((3, 20000), 1), ((3, 37), 0), ((2, 5, 33), 1), ((3, 1), 1), ((4, 0), 1), ((0, 4), 1))
+    for shape, axis in (
+        ((5, 49), 1),
+        ((3, 130), 1),
+        ((1, 1), 1),
+        ((3, 20000), 1),
+        ((3, 37), 0),
+        ((2, 5, 33), 1),
+        ((3, 1), 1),
+        ((4, 0), 1),
+        ((0, 4), 1),
+    )
     for kind in (graph_nn.Softmax, graph_nn.LogSoftmax)
 ] + [
     trial(kind, f32(*shape), axes=axes)
@@ -141,23 +157,42 @@ REDUCED = [
       for shape, axis in (((3, 40), 1), ((40, 3), 0), ((40, 30), 0), ((5, 1), 1)) for kind, last in (("max", False), ("min", True))),
 ]  # fmt: skip
 
-PLACES = ((None, None), (BLOCKED, BLOCKED), (halo(1, 1), halo(2, 1)), (None, BLOCKED), (BLOCKED, None), (CHANNELS_LAST, CHANNELS_LAST))
+PLACES = (
+    (None, None),
+    (BLOCKED, BLOCKED),
+    (halo(1, 1), halo(2, 1)),
+    (None, BLOCKED),
+    (BLOCKED, None),
+    (CHANNELS_LAST, CHANNELS_LAST),
+)
 POOLED = [
     trial(graph_nn.Pool, f32(*shape), kind=kind, layouts=(given,), layout=made, **attrs)
     for given, made in PLACES
     for kind in ("max", "average")
     for shape, attrs in (
         ((2, 20, 9, 11), {"window": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1)}),
-        ((1, 3, 8, 12), {"window": (3, 2), "strides": (2, 3), "pads": (1, 0, 0, 1), "ceil": True, "count_include_pad": True}),
+        (
+            (1, 3, 8, 12),
+            {"window": (3, 2), "strides": (2, 3), "pads": (1, 0, 0, 1), "ceil": True, "count_include_pad": True},
+        ),
         ((1, 17, 12, 9), {"window": (3, 2), "dilations": (2, 3), "pads": (2, 1, 2, 1)}),
     )
 ] + [
     trial(graph_nn.Pool, f32(2, 3, 50), kind="max", window=(5,), pads=(2, 2)),
-    trial(graph_nn.Pool, f32(2, 3, 5, 6, 7), kind="average", window=(2, 3, 2), strides=(1, 2, 1), pads=(1, 1, 1, 0, 1, 1)),
+    trial(
+        graph_nn.Pool, f32(2, 3, 5, 6, 7), kind="average", window=(2, 3, 2), strides=(1, 2, 1), pads=(1, 1, 1, 0, 1, 1)
+    ),
     trial(graph_nn.Pool, f32(1, 3, 20, 20), kind="average", window=(20, 20)),
     trial(graph_nn.Pool, f32(1, 3, 8, 8), kind="lp", window=(2, 2), p=3),
     trial(graph_nn.Pool, ints(1, 3, 8, 8), kind="average", window=(3, 3), pads=(1, 1, 1, 1), close="exact"),
-    trial(graph_nn.MaxPoolIndices, np.round(f32(2, 20, 9, 11)), window=(3, 3), pads=(1, 1, 1, 1), layouts=(BLOCKED,), layout=BLOCKED),
+    trial(
+        graph_nn.MaxPoolIndices,
+        np.round(f32(2, 20, 9, 11)),
+        window=(3, 3),
+        pads=(1, 1, 1, 1),
+        layouts=(BLOCKED,),
+        layout=BLOCKED,
+    ),
 ]
 
 SPATIAL = [
@@ -205,7 +240,11 @@ def special() -> Array:
 
 
 INDEXED = [
-    *(trial(graph_index.TopK, special(), axis=1, k=k, largest=largest, close="exact") for k in (1, 7, 40, 90) for largest in (True, False)),
+    *(
+        trial(graph_index.TopK, special(), axis=1, k=k, largest=largest, close="exact")
+        for k in (1, 7, 40, 90)
+        for largest in (True, False)
+    ),
     trial(graph_index.TopK, f32(3, 50).astype(np.float16), axis=1, k=30, close="exact"),
     trial(graph_index.TopK, ints(30, 5, low=0, high=255, dtype=np.uint8), axis=0, k=3, close="exact"),
     trial(graph_index.Gather, f32(50, 40), ints(2, 3, low=-50, high=50, dtype=np.int64), close="exact"),
@@ -216,7 +255,12 @@ INDEXED = [
 
 TRANSPOSED = [
     trial(graph_nn.ConvTranspose, f32(*x), f32(*w), layouts=(given, weights), layout=made, **attrs)
-    for given, made, weights in ((None, None, None), (halo(1, 1), BLOCKED, WEIGHTS), (BLOCKED, halo(1, 1), WEIGHTS), (BLOCKED, None, WEIGHTS))
+    for given, made, weights in (
+        (None, None, None),
+        (halo(1, 1), BLOCKED, WEIGHTS),
+        (BLOCKED, halo(1, 1), WEIGHTS),
+        (BLOCKED, None, WEIGHTS),
+    )
     for x, w, attrs in (
         ((1, 20, 5, 7), (20, 18, 4, 4), {"strides": (2, 2), "pads": (1, 1, 1, 1)}),
         ((2, 5, 4, 6), (5, 3, 3, 3), {"strides": (2, 2), "pads": (1, 1, 0, 0), "output_padding": (1, 1)}),
@@ -238,7 +282,16 @@ def test_sizes_and_layouts(given: Trial) -> None:
 # -- what a kernel is made of --------------------------------------------------------------------------------------------
 
 IN_LANES = [
-    trial(graph_nn.Pool, f32(1, 32, 8, 8), kind="max", window=(3, 3), strides=(2, 2), pads=(1, 1, 1, 1), layouts=(BLOCKED,), layout=BLOCKED),
+    trial(
+        graph_nn.Pool,
+        f32(1, 32, 8, 8),
+        kind="max",
+        window=(3, 3),
+        strides=(2, 2),
+        pads=(1, 1, 1, 1),
+        layouts=(BLOCKED,),
+        layout=BLOCKED,
+    ),
     trial(graph_nn.Reduce, f32(1, 32, 7, 7), kind="mean", axes=(2, 3), keepdims=False, layouts=(BLOCKED,)),
     concat(16, 32, made=BLOCKED),
     trial(graph_shape.Resize, f32(1, 32, 4, 4), sizes=(1, 32, 8, 8), mode="linear", layouts=(BLOCKED,), layout=BLOCKED),
@@ -268,7 +321,9 @@ def test_every_op_without_a_scalar_function_has_a_kernel() -> None:
 
 def test_an_index_that_is_out_of_range_touches_nothing_outside() -> None:
     x, indices = f32(4, 37), np.array([2**40, -(2**40), 3], np.int64)
-    kernel = compiled([TensorType(x.shape, F32), TensorType((3,), scalar_of(np.dtype("i8")))], lambda a, i: graph_index.Gather(a, i))
+    kernel = compiled(
+        [TensorType(x.shape, F32), TensorType((3,), scalar_of(np.dtype("i8")))], lambda a, i: graph_index.Gather(a, i)
+    )
     (found,) = kernel([x, indices])
     assert np.array_equal(found, x[[3, 0, 3]])
 
@@ -279,4 +334,3 @@ def test_a_row_of_unknown_length_is_summed_to_its_end() -> None:
         kind = TensorType((3, sym("n")), F32)
         check(lambda v: graph_nn.Reduce(v, kind="sum", axes=(1,)), [x], [kind])
         check(lambda v: graph_nn.LayerNorm(v, axes=(1,)), [x], [kind])
-

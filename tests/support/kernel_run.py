@@ -182,7 +182,11 @@ def publish_into_buffer(lowering: GroupLowering) -> None:
 
 
 def compiled(
-    types: Sequence[TensorType], make: Make, symbols: Sequence[str] = (), library: Library | None = None, target: Target | None = None
+    types: Sequence[TensorType],
+    make: Make,
+    symbols: Sequence[str] = (),
+    library: Library | None = None,
+    target: Target | None = None,
 ) -> Compiled:
     group = group_of(types, make)
     machine = target or host()

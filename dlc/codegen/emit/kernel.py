@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dlc.codegen.emit import arith, contract, memory, transpose
+from dlc.codegen.emit import arith, contract, effects, memory, transpose
 from dlc.codegen.emit.control import CONTROL, emit_for
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.codegen.emit.types import memory_type
@@ -23,7 +23,7 @@ from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 from dlc.target import Target
 
-EMITTERS = {**arith.EMITTERS, **memory.EMITTERS, **contract.EMITTERS, **transpose.EMITTERS}
+EMITTERS = {**arith.EMITTERS, **memory.EMITTERS, **contract.EMITTERS, **transpose.EMITTERS, **effects.EMITTERS}
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,12 @@ def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | 
     for number, arg in enumerate(func.args):
         slot = w.assign(f"getelementptr ptr, ptr %buffers, i64 {number}", "slot")
         w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8, !invariant.load !0", "p"))
-    for used in sorted(_used_symbols(func)):
+    w.slots = {symbol: number for number, symbol in enumerate(symbols)}
+    w.codes = {message: code for code, message in enumerate(effects.kernel_messages(func), start=1)}
+    for used in sorted(_used_symbols(func) - set(effects.published(func))):
         if used not in symbols:
             raise InternalError(f"kernel {func.name} uses the unknown dimension {used!r}")
-        slot = w.assign(f"getelementptr i64, ptr %dims, i64 {symbols.index(used)}", "slot")
+        slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[used]}", "slot")
         text = w.assign(f"load i64, ptr {slot}, align 8, !invariant.load !0", "n")
         w.symbols[used] = (text, 0)
     _emit_ops(func.block, w, chunked)

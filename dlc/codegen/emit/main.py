@@ -3,29 +3,32 @@
     i32 dlc_main(ptr ctx, ptr dims, ptr buffers, ptr workspace)
 
 `buffers` holds the caller's inputs, then the outputs. Each kernel gets an array of pointers; its chunks are handed to
-the thread pool.
+the thread pool. A size that a kernel finds out is read from `dims` once the kernel has run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from dlc.codegen.emit.effects import FAIL
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.errors import InternalError
-from dlc.ir.core import Func, Value
+from dlc.ir.core import Func, Op, Value
 from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 
 
-def emit_main(func: Func, symbols: Sequence[str]) -> str:
+Codes = Mapping[Op, int]  # per call or check what is added to the number of its error
+
+
+def emit_main(func: Func, symbols: Sequence[str], codes: Codes) -> str:
     """LLVM text of `dlc_main`. Raises InternalError if memory has not been planned."""
     w = Writer()
     entry = w.new_block("entry")
     w.scopes.append(Scope(entry))
-    for number, symbol in enumerate(symbols):
-        slot = w.assign(f"getelementptr i64, ptr %dims, i64 {number}", "slot")
-        w.symbols[symbol] = (w.assign(f"load i64, ptr {slot}, align 8", "n"), 0)
+    w.slots = {symbol: number for number, symbol in enumerate(symbols)}
+    _load_dims(w, [symbol for symbol in symbols if symbol not in found_sizes(func)])
     calls = [op for op in func.block.ops if isinstance(op, run.Call)]
     most = max((len(op.operands) for op in calls), default=0)
     w.line(f"%args = alloca [{max(1, most)} x ptr], align 16")
@@ -39,7 +42,10 @@ def emit_main(func: Func, symbols: Sequence[str]) -> str:
             case run.View():
                 w.define(op.result, w.use(op.buffer))
             case run.Call():
-                _call(w, op)
+                _call(w, op, codes.get(op))
+                _load_dims(w, op.publishes)
+            case run.Check():
+                _check(w, op, codes[op])
             case Return():
                 pass
             case _:
@@ -52,6 +58,7 @@ def emit_main(func: Func, symbols: Sequence[str]) -> str:
     return "\n".join([
         "@dlc_weights = external global i8, align 64",
         "declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)",
+        f"declare hidden {FAIL}",
         *declared,
         f"define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) nounwind {{\n{body}\n}}\n",
     ])  # fmt: skip
@@ -64,7 +71,30 @@ def _place(w: Writer, op: run.Alloc | run.Constant) -> str:
     return w.assign(f"getelementptr i8, ptr {base}, i64 {w.integer(w.canonical(op.offset, []))}", "p")
 
 
-def _call(w: Writer, op: run.Call) -> None:
+def found_sizes(func: Func) -> tuple[str, ...]:
+    """The named dimensions that kernels find out, in the order in which they do."""
+    return tuple(symbol for op in func.block.ops if isinstance(op, run.Call) for symbol in op.publishes)
+
+
+def _load_dims(w: Writer, symbols: Sequence[str]) -> None:
+    for symbol in symbols:
+        slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[symbol]}", "slot")
+        w.symbols[symbol] = (w.assign(f"load i64, ptr {slot}, align 8", "n"), 0)
+
+
+def _check(w: Writer, op: run.Check, code: int) -> None:
+    number = w.integer(as_expr(op.expr))
+    holds = w.assign(f"icmp sge i64 {number}, 0", "holds")
+    before = w.block
+    failed, following = w.new_block("failed"), w.new_block("next")
+    before.lines.append(f"br i1 {holds}, label %{following.label}, label %{failed.label}")
+    status = w.fresh("status")
+    failed.lines.append(f"{status} = call i32 @dlc_fail(ptr %ctx, i32 {code}, i32 0, i64 {number}, i64 0)")
+    failed.lines.append(f"ret i32 {status}")
+    w.scopes[-1].block = following
+
+
+def _call(w: Writer, op: run.Call, first_code: int | None) -> None:
     for number, value in enumerate(op.operands):
         _store_argument(w, number, value)
     chunks = w.integer(as_expr(op.chunks))
@@ -78,6 +108,10 @@ def _call(w: Writer, op: run.Call) -> None:
     before = w.block
     failed, following = w.new_block("failed"), w.new_block("next")
     before.lines.append(f"br i1 {bad}, label %{failed.label}, label %{following.label}")
+    if first_code is not None:  # the kernel's own number becomes one that stands for this call
+        code = w.fresh("code")
+        failed.lines.append(f"{code} = add i32 {status}, {first_code}")
+        failed.lines.append(f"store i32 {code}, ptr %ctx")
     failed.lines.append(f"ret i32 {status}")
     w.scopes[-1].block = following
 

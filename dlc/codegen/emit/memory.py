@@ -52,6 +52,12 @@ def pointer(w: Writer, buffer: Value, at: tuple[Expr, ...], indices: list[Value]
     return w.address(w.use(buffer), w.depths[buffer], memory_type(buffer_type(buffer).element), offset)
 
 
+def emit_prefetch(op: vec.Prefetch, w: Writer) -> None:
+    """Into the second level: what is asked for is a whole panel, more than the first level holds."""
+    w.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+    w.line(f"call void @llvm.prefetch.p0(ptr {pointer(w, op.buffer, op.at, op.indices)}, i32 0, i32 2, i32 1)")
+
+
 def lane_stride(buffer: Value, step: tuple[int, ...]) -> Expr:
     """Elements between the places of neighbouring lanes."""
     if not step:
@@ -267,6 +273,7 @@ EMITTERS: dict[type[Op], Callable[..., str | None]] = {
     buf.Store: emit_store,
     vec.Load: emit_vector_load,
     vec.Store: emit_vector_store,
+    vec.Prefetch: emit_prefetch,
     vec.Gather: emit_gather,
     vec.Lanes: emit_lanes,
     vec.Broadcast: emit_broadcast,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dlc.ir.core import Value
-from dlc.ir.expr import ZERO, Atom, Expr, Monomial
+from dlc.ir.expr import ZERO, Atom, Compound, Expr, Monomial
 from dlc.codegen.emit.types import value_type
 from dlc.ir.types import Type
 
@@ -42,6 +42,8 @@ class Writer:
         self.names: dict[Value, str] = {}
         self.depths: dict[Value, int] = {}
         self.symbols: dict[str, tuple[str, int]] = {}  # an atom of the canonical expressions: its LLVM name and depth
+        self.slots: dict[str, int] = {}  # where in `dims` a named dimension stands
+        self.codes: dict[str, int] = {}  # of the messages of checks
         self.declared: dict[str, None] = {}
         self._counter = 0
 
@@ -156,7 +158,8 @@ class Writer:
         return total
 
     def _product(self, monomial: Monomial, factor: int, depth: int) -> str:
-        total, done = "", ()
+        total = ""
+        done: Monomial = ()
         for atom in sorted(monomial, key=self.depth_of):
             text = self._atom(atom)
             done = (*done, atom)
@@ -178,9 +181,14 @@ class Writer:
             return self._once(atom, text, depth)
         return self._floored(atom, left, right, depth)
 
-    def _floored(self, atom: Atom, left: str, right: str, depth: int) -> str:
+    def _floored(self, atom: Compound, left: str, right: str, depth: int) -> str:
         """Quotient or remainder rounded towards minus infinity: LLVM's truncate, so mend a remainder of the other sign."""
-        kind = atom.kind if not isinstance(atom, str) else ""
+        kind = atom.kind
+        divided_at = max((self.symbols[s][1] for s in atom.right.symbols()), default=0)
+        if not right.lstrip("-").isdigit():
+            # a dimension: where it is 0 nothing runs that needs the quotient, but this may stand further out
+            self.declare("i64 @llvm.smax.i64(i64, i64)")
+            right = self._once(("divisor", right), f"call i64 @llvm.smax.i64(i64 {right}, i64 1)", divided_at)
         rest = self._once(("srem", left, right), f"srem i64 {left}, {right}", depth)
         mixed = self._once(("mixed", left, right), f"xor i64 {rest}, {right}", depth)
         differ = self._once(("differ", left, right), f"icmp slt i64 {mixed}, 0", depth)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from dlc.ir.core import Op, Value
 from dlc.ir.opdef import BUFFER, INDEX_VALUE, SCALAR_OR_VECTOR, attr, op_def, operand, operands
-from dlc.ir.types import BufferType, Type
+from dlc.ir.types import SI64, BufferType, Type
 
 
 def buffer_type(value: Value) -> BufferType:
@@ -69,4 +69,19 @@ class Scratch(Op):
             yield "c1: scratch must have a static shape"
 
 
-OPS = (Load, Store, Scratch)
+@op_def("buf.publish")
+class Publish(Op):
+    """Make the named dimension `symbol` known: it is `value` from here on, for this kernel and those after it.
+
+    Stands at the top of a kernel. Buffers whose type mentions the symbol may not be touched before.
+    """
+
+    value = operand(SCALAR_OR_VECTOR)
+    symbol = attr(kind=str)
+
+    def check(self) -> Iterator[str]:
+        if self.value.type != SI64:
+            yield f"c1: a size is a si64, got a {self.value.type}"
+
+
+OPS = (Load, Store, Scratch, Publish)

@@ -184,7 +184,10 @@ def _exceeds(count: Dim, size: Dim) -> bool:
 
 
 class Counting(Op):
-    """Base of ops whose result has a size found only at run time: the symbol `size`, at most `size_bound()`."""
+    """Base of ops whose result has a size found only at run time: the symbol `size`, at most `size_bound()`.
+
+    They are not pure: types and attributes may use the symbol where nothing uses the results.
+    """
 
     size: AttrDef[str] = attr(kind=str)
 
@@ -192,7 +195,7 @@ class Counting(Op):
         return tensor(self.operands[0]).elements
 
 
-@op_def("graph.nonzero", traits={PURE})
+@op_def("graph.nonzero")
 class NonZero(Counting):
     """The indices of elements that are not zero, one column each, in row-major order"""
 
@@ -202,7 +205,7 @@ class NonZero(Counting):
         return (TensorType((tensor(self.x).rank, sym(self.size)), SI64),)
 
 
-@op_def("graph.compress", traits={PURE})
+@op_def("graph.compress")
 class Compress(Counting):
     """The slices of x along `axis` where the condition holds; without an axis x is flattened first"""
 
@@ -223,7 +226,7 @@ class Compress(Counting):
         return tensor(self.x).elements if self.axis is None else tensor(self.x).shape[self.axis]
 
 
-@op_def("graph.unique", traits={PURE})
+@op_def("graph.unique")
 class Unique(Counting):
     """The distinct elements, or slices along `axis`, with the index of the first of each, for each element the index
     of its value, and how often each occurs; sorted, or in the order of the first occurrence

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dlc.ir.core import Block, Op, Value
 from dlc.ir.expr import Expr
-from dlc.ir.opdef import ANY, BOOL_VALUE, TERMINATOR, attr, op_def, operand, operands, region
+from dlc.ir.opdef import ANY, BOOL_VALUE, INDEX_VALUE, TERMINATOR, attr, op_def, operand, operands, region
 from dlc.ir.types import Type
 
 KINDS = ("serial", "parallel")
@@ -112,4 +112,14 @@ class Yield(Op):
     values = operands(ANY)
 
 
-OPS = (For, If, While, Condition, Yield)
+@op_def("loop.check")
+class Check(Op):
+    """Leave the kernel with an error unless the condition holds; {0} and {1} in `message` are the two numbers."""
+
+    condition = operand(BOOL_VALUE)
+    first = operand(INDEX_VALUE)
+    second = operand(INDEX_VALUE)
+    message = attr(kind=str)
+
+
+OPS = (For, If, While, Condition, Yield, Check)

@@ -1,7 +1,7 @@
 """What `main` consists of at the loop level: memory, and calls of kernels on it, in order.
 
 Buffers of the arena get their place from the memory planner. A view is the same memory under another shape. Named
-dimensions are known throughout `main`.
+dimensions are known throughout `main`, but for those that a kernel finds out: they are known once it has been called.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from dlc.ir.core import Op
 from dlc.ir.expr import Expr
-from dlc.ir.opdef import BUFFER, attr, op_def, operand, operands
+from dlc.ir.opdef import BUFFER, AttrDef, attr, op_def, operand, operands
 from dlc.ir.pool import DenseRef
 from dlc.ir.types import BufferType, TensorType, Type
 
@@ -57,10 +57,19 @@ class Call(Op):
     kernel = attr(kind=str)
     chunks = attr(kind=Expr)
     writes = attr(1)  # the last so many buffers are written, the others read
+    publishes: AttrDef[tuple[str, ...]] = attr(())  # the named dimensions that are known once it has run
 
     def check(self) -> Iterator[str]:
         if not 0 <= self.writes <= len(self.operands):
             yield f"c1: {self.writes} written buffers of {len(self.operands)}"
 
 
-OPS = (Alloc, Constant, View, Call)
+@op_def("run.check")
+class Check(Op):
+    """Fail unless `expr`, in which a size found at run time occurs, is 0 or more; {0} in `message` is what it is."""
+
+    expr = attr(kind=Expr)
+    message = attr(kind=str)
+
+
+OPS = (Alloc, Constant, View, Call, Check)

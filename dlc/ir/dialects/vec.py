@@ -52,6 +52,18 @@ class Store(Op):
         return check_index(self, self.buffer, self.at)
 
 
+@op_def("vec.prefetch")
+class Prefetch(Op):
+    """Ask for the cache line of an element before it is needed. The element need not exist."""
+
+    buffer = operand(BUFFER)
+    indices = operands(INDEX_VALUE)
+    at = attr(kind=tuple)
+
+    def check(self) -> Iterator[str]:
+        return check_index(self, self.buffer, self.at)
+
+
 @op_def("vec.gather")
 class Gather(Op):
     """Elements at indices that differ by lane: an index operand may be a vector of indices.
@@ -161,4 +173,4 @@ class Dot(Op):
             yield f"c1: x and y must have a multiple of acc's {lanes[0]} lanes, got {lanes[1]} and {lanes[2]}"
 
 
-OPS = (Load, Store, Gather, Broadcast, Lanes, Extract, Transpose, Reduce, Dot)
+OPS = (Load, Store, Prefetch, Gather, Broadcast, Lanes, Extract, Transpose, Reduce, Dot)

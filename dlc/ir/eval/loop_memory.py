@@ -148,5 +148,6 @@ RUNS: dict[type[Op], Run] = {
     buf.Scratch: run_scratch,
     vec.Load: run_vector_load,
     vec.Store: run_vector_store,
+    vec.Prefetch: lambda frame, op, args: [],
     vec.Gather: run_gather,
 }

@@ -120,7 +120,7 @@ def evaluate_main(module: Module, func: Func, feeds: Sequence[Array]) -> list[Ar
     arrays = iter(feeds)
     given: dict[int, Array] = {}
     for number in inputs_of(func):
-        given[number] = np.ascontiguousarray(next(arrays)).copy()
+        given[number] = np.array(next(arrays), order="C")
     for _ in range(2):  # twice: a type may use a later one's symbol
         for number, array in given.items():
             check_buffer(f"input {number} of {func.name}", func.args[number].type, array, symbols)

@@ -18,7 +18,7 @@ from dlc.ir.core import Block, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_nn, graph_shape
 from dlc.ir.levels import Level
 from dlc.ir.opdef import ELEMENTWISE
-from dlc.ir.types import Layout
+from dlc.ir.types import Layout, TensorType
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.layouts import (
     Placement,
@@ -49,6 +49,7 @@ class ChooseLayout(Pass):
         for op in list(module.main.block.ops):
             if isinstance(op, graph_flow.Group):
                 worker.group(op)
+        worker.returned(module.main.terminator)
         return worker.changed
 
 
@@ -139,6 +140,13 @@ class _Worker:
             columns = panel_columns(tensor_type(root.a).shape[-2], b.shape[-1], self.target)
             self.set_operand(group, root.b, panel_layout(b.rank, columns))
         self.results(group, False)
+
+    def returned(self, end: Op) -> None:
+        """What leaves the function is plain."""
+        for number, value in enumerate(end.operands):
+            if isinstance(value.type, TensorType) and value.type.layout is not None:
+                end.set_operand(number, self.relayout(end, value, None))
+                self.changed = True
 
     # -- changes -----------------------------------------------------------------------------------------------------
 

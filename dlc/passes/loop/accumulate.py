@@ -67,7 +67,11 @@ def _carry_vector(nest: list[loop.For], kinds: list[str], lanes: int) -> None:
     starts = []
     for value, kind in zip(first.inits, kinds, strict=True):
         element = _element(value)
-        starts.append(new.append(arith.Constant(value=neutral(kind, element), type=VectorType(lanes, element), loc=first.loc)).result)
+        starts.append(
+            new.append(
+                arith.Constant(value=neutral(kind, element), type=VectorType(lanes, element), loc=first.loc)
+            ).result
+        )
     ends = _Rebuilt(kinds, lanes, first).sequence(nest, starts, new)
     totals = []
     for value, vector, kind in zip(first.inits, ends, kinds, strict=True):

@@ -255,7 +255,9 @@ def _share_outer_loops(func: Func) -> None:
     if any(not _are_apart(a, b) for n, a in enumerate(nests) for b in nests[n + 1 :]):
         return
     for top in nests:
-        while (inner := only_inner_loop(top)) is not None and not inner.carried and inner.lower == 0 and inner.step == 1:
+        while (
+            (inner := only_inner_loop(top)) is not None and not inner.carried and inner.lower == 0 and inner.step == 1
+        ):
             if top.variable in inner.indices or not _has_loops(inner) or not _is_shareable(inner):
                 break
             top = fuse(top, top.name_hint)
@@ -295,7 +297,12 @@ def _is_shareable(op: loop.For) -> bool:
 def _are_apart(first: loop.For, second: loop.For) -> bool:
     """Whether two nests touch different places of what they write."""
     a, b = _written(first), _written(second)
-    touched = {op.operands[0] for nest in (first, second) for op in nest.walk() if isinstance(op, buf.Load | vec.Load | vec.Gather)}
+    touched = {
+        op.operands[0]
+        for nest in (first, second)
+        for op in nest.walk()
+        if isinstance(op, buf.Load | vec.Load | vec.Gather)
+    }
     if touched & {op.operands[1] for op in (*a, *b)}:
         return False
     return all(x.operands[1] is not y.operands[1] or _disjoint(x, y, first, second) for x in a for y in b)
@@ -318,5 +325,9 @@ def _extent(store: Op, nest: loop.For) -> list[tuple[int, int] | None]:
     found: list[tuple[int, int] | None] = []
     for expr, step in zip(at, steps, strict=True):  # type: ignore[arg-type,call-overload]
         low, high = bounds(expr, named)
-        found.append(None if low is None or high is None else (low + min(0, step * (lanes - 1)), high + max(0, step * (lanes - 1))))
+        found.append(
+            None
+            if low is None or high is None
+            else (low + min(0, step * (lanes - 1)), high + max(0, step * (lanes - 1)))
+        )
     return found

@@ -212,3 +212,22 @@ def tensor_builtin(name: str, kind: TensorType, arguments: list[object], computi
         case "has_halo":
             return kind.layout is not None and any(kind.layout.halo)
     return NotImplemented
+
+
+# reductions: how two values are combined, and what changes nothing
+COMBINE: dict[str, Callable[[Emitter, Scalar, Scalar], Scalar]] = {
+    "sum": lambda e, a, b: Scalar(e.add(arith.Add(a.value, b.value)).result),
+    "prod": lambda e, a, b: Scalar(e.add(arith.Mul(a.value, b.value)).result),
+    "max": lambda e, a, b: Scalar(e.add(arith.Max(a.value, b.value)).result),
+    "min": lambda e, a, b: Scalar(e.add(arith.Min(a.value, b.value)).result),
+    "any": lambda e, a, b: Scalar(e.add(arith.Or(a.value, b.value)).result),
+    "all": lambda e, a, b: Scalar(e.add(arith.And(a.value, b.value)).result),
+}
+NEUTRAL: dict[str, Callable[[ScalarType], object]] = {
+    "sum": lambda kind: 0,
+    "prod": lambda kind: 1,
+    "max": _lowest,
+    "min": _highest,
+    "any": lambda kind: False,
+    "all": lambda kind: True,
+}

@@ -12,12 +12,22 @@ from dataclasses import dataclass, field
 
 from dlc.errors import UserError
 from dlc.ir.core import Block, Location, Region, Value
-from dlc.ir.dialects import arith, buf, loop
+from dlc.ir.dialects import arith, loop
 from dlc.ir.expr import Expr, Range, as_expr, const, simplify
-from dlc.ir.types import INDEX, SI64, BufferType, ScalarType, TensorType
+from dlc.ir.types import INDEX, SI64, ScalarType, TensorType
 from dlc.kernel_language import syntax as s
 from dlc.kernel_language.library import Library
 from dlc.passes.lower import builtins
+from dlc.passes.lower.arrays import (
+    Array,
+    Variable,
+    load_element,
+    make_array,
+    make_variable,
+    set_variable,
+    store_element,
+    variable_value,
+)
 from dlc.passes.lower.scalars import Emitter, Scalar
 
 
@@ -28,23 +38,6 @@ class Tensor:
     name: str
     type: TensorType
     key: object
-
-
-@dataclass(slots=True)
-class Variable:
-    """A mutable number: one element of scratch memory."""
-
-    buffer: Value
-    type: ScalarType
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """Scratch memory of the kernel, of a size known at compile time."""
-
-    buffer: Value
-    shape: tuple[int, ...]
-    type: ScalarType
 
 
 @dataclass(slots=True)
@@ -213,7 +206,8 @@ class Elaborator:
     def store(self, node: s.Store, frame: Frame) -> None:
         target = frame.find(node.name)
         if isinstance(target, Array):
-            self.array_store(target, node, frame)
+            places = [self.as_index(i) for i in self.arguments(node.arguments, frame)]
+            store_element(self.emit, target, places, self.expression(node.value, frame))
             return
         if not isinstance(target, Tensor):
             raise UserError(f"{frame.file}:{node.line}: {node.name!r} is not a result of the kernel")
@@ -221,23 +215,6 @@ class Elaborator:
         self.check_rank(target, index, node, frame)
         value = self.expression(node.value, frame)
         self.binding.write(target, index, value)
-
-    def array_store(self, target: Array, node: s.Store, frame: Frame) -> None:
-        index = tuple(self.array_index(target, self.arguments(node.arguments, frame)))
-        value = self.emit.scalar(self.expression(node.value, frame), target.type)
-        if value.type != target.type:
-            raise UserError(f"{frame.file}:{node.line}: {node.name!r} holds {target.type}, got a {value.type}")
-        operands, at = self.emit.localized(index)
-        self.emit.add(buf.Store(value.value, target.buffer, *operands, at=at))
-
-    def array_index(self, target: Array, arguments: list[object]) -> list[Expr]:
-        if len(arguments) != len(target.shape):
-            raise UserError(f"an array of {len(target.shape)} axes got {len(arguments)} indices")
-        return [self.as_index(a) for a in arguments]
-
-    def array_element(self, base: Array, arguments: list[object]) -> Scalar:
-        operands, at = self.emit.localized(tuple(self.array_index(base, arguments)))
-        return Scalar(self.emit.add(buf.Load(base.buffer, *operands, at=at)).result)
 
     def each(self, node: s.Each, frame: Frame) -> None:
         for item in self.expression(node.source, frame):  # type: ignore[attr-defined]
@@ -254,7 +231,7 @@ class Elaborator:
         variable = frame.find(name)
         if not isinstance(variable, Variable):
             raise UserError(f"{name!r} is not a variable: make it one with let {name} = var(…)")
-        self.emit.add(buf.Store(self.emit.scalar(self.expression(value, frame), variable.type).value, variable.buffer, at=(const(0),)))
+        set_variable(self.emit, variable, self.expression(value, frame))
 
     def branch(self, node: s.If, frame: Frame) -> None:
         condition = self.expression(node.condition, frame)
@@ -354,7 +331,7 @@ class Elaborator:
             return float(name)
         value = frame.find(name)
         if isinstance(value, Variable):
-            return Scalar(self.emit.add(buf.Load(value.buffer, at=(const(0),))).result)
+            return variable_value(self.emit, value)
         return value
 
     def negative(self, value: object) -> object:
@@ -390,7 +367,7 @@ class Elaborator:
         if isinstance(base, list):
             return base[arguments[0]]  # type: ignore[call-overload]
         if isinstance(base, Array):
-            return self.array_element(base, arguments)
+            return load_element(self.emit, base, [self.as_index(a) for a in arguments])
         if not isinstance(base, Tensor):
             raise UserError(f"{base!r} has no elements")
         index = [self.as_index(a) for a in arguments]
@@ -416,9 +393,9 @@ class Elaborator:
         if name == "type" and isinstance(arguments[0], Scalar):
             return arguments[0].type.name
         if name == "var":
-            return self.variable(arguments)
+            return make_variable(self.emit, arguments)
         if name == "array":
-            return self.array(arguments)
+            return make_array(self.emit, arguments)
         if name == "publish":
             return self.publish(arguments)
         if name in builtins.EARLY:
@@ -432,13 +409,6 @@ class Elaborator:
         attributes = {n.name: self.expression(n.body, frame) for n in node.arguments if isinstance(n, s.Named)}
         return self.function(name, arguments, attributes)
 
-    def variable(self, arguments: list[object]) -> Variable:
-        kind = builtins.as_type(arguments[1]) if len(arguments) > 1 else None
-        first = self.emit.scalar(arguments[0], kind)
-        buffer = self.emit.add(buf.Scratch(type=BufferType((1,), first.type, "scratch"))).result
-        self.emit.add(buf.Store(first.value, buffer, at=(const(0),)))
-        return Variable(buffer, first.type)
-
     def publish(self, arguments: list[object]) -> Scalar:
         """``publish(n)``: the results have n elements along the axis whose size is found at run time."""
         if self.binding.publish is None:
@@ -446,17 +416,6 @@ class Elaborator:
         count = self.emit.cast(self.emit.scalar(arguments[0]), SI64)
         self.binding.publish(count)
         return count
-
-    def array(self, arguments: list[object]) -> Array:
-        """``array(type, shape)``: scratch memory; the innermost axis is rounded up so that vectors may run over its end."""
-        kind = builtins.as_type(arguments[0])
-        shape = arguments[1] if isinstance(arguments[1], list) else [arguments[1]]
-        if not all(builtins._is_const(n) for n in shape):
-            raise UserError("an array needs a size that is known at compile time")
-        sizes = tuple(as_expr(n).value for n in shape)
-        room = (*sizes[:-1], -(-sizes[-1] // 64) * 64) if sizes else ()
-        buffer = self.emit.add(buf.Scratch(type=BufferType(room, kind, "scratch"))).result
-        return Array(buffer, sizes, kind)
 
     def function(self, name: str, arguments: list[object], attributes: dict[str, object]) -> object:
         """Inline a scalar function of the library: the first variant whose condition holds."""
@@ -487,8 +446,8 @@ class Elaborator:
     # -- reductions --------------------------------------------------------------------------------------------------
 
     def reduction(self, node: s.Reduction, frame: Frame) -> object:
-        if node.kind not in _COMBINE:
-            raise UserError(f"no reduction {node.kind!r}; there are {', '.join(_COMBINE)}")
+        if node.kind not in builtins.COMBINE:
+            raise UserError(f"no reduction {node.kind!r}; there are {', '.join(builtins.COMBINE)}")
         loops = self.loop_ranges(node.ranges, frame)
         return self._reduce(
             loops, Frame({}, frame.file, frame), lambda inner: self.emit.scalar(self.expression(node.body, inner)), node.kind
@@ -514,32 +473,14 @@ class Elaborator:
         kind_type = value.type
         if opened:
             accumulators = [block.add_arg(kind_type, "acc") for _, _, _, block in opened]
-            result = _COMBINE[kind](self.emit, Scalar(accumulators[-1]), value)
+            result = builtins.COMBINE[kind](self.emit, Scalar(accumulators[-1]), value)
             for depth in range(len(opened) - 1, -1, -1):
                 name, lower, upper, block = opened[depth]
                 self.emit.block = opened[depth - 1][3] if depth else outer
-                init = accumulators[depth - 1] if depth else self.emit.constant(_NEUTRAL[kind](kind_type), kind_type).value
+                init = accumulators[depth - 1] if depth else self.emit.constant(builtins.NEUTRAL[kind](kind_type), kind_type).value
                 result = Scalar(self.close_loop(name, lower, upper, block, [init], [result.value]).results[0])
         else:
             result = value
         del self.memos[memos:]
         self.emit.block = outer
         return result
-
-
-_COMBINE: dict[str, Callable[[Emitter, Scalar, Scalar], Scalar]] = {
-    "sum": lambda e, a, b: Scalar(e.add(arith.Add(a.value, b.value)).result),
-    "prod": lambda e, a, b: Scalar(e.add(arith.Mul(a.value, b.value)).result),
-    "max": lambda e, a, b: Scalar(e.add(arith.Max(a.value, b.value)).result),
-    "min": lambda e, a, b: Scalar(e.add(arith.Min(a.value, b.value)).result),
-    "any": lambda e, a, b: Scalar(e.add(arith.Or(a.value, b.value)).result),
-    "all": lambda e, a, b: Scalar(e.add(arith.And(a.value, b.value)).result),
-}
-_NEUTRAL: dict[str, Callable[[ScalarType], object]] = {
-    "sum": lambda kind: 0,
-    "prod": lambda kind: 1,
-    "max": builtins._lowest,
-    "min": builtins._highest,
-    "any": lambda kind: False,
-    "all": lambda kind: True,
-}

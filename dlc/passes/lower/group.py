@@ -296,6 +296,9 @@ class GroupLowering:
         lanes = max(1, self.target.facts.vector_bits // max(32, widest.bits))
         blocked = all((tensor_type(v).layout or Layout(())).blocks for v in self.yields)
         scheduler = Scheduler(func, self.target, self.elaborator, blocked, lanes)
+        scheduler.parameters = {
+            n: self.buffers[t.key] for n, t in names.items() if isinstance(t, Tensor) and t.key in self.buffers
+        }
         name = "map" if kernel is None else kernel.name
         if kernel is None:
             axis, block = self._map_block()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlc.errors import InternalError
+from dlc.errors import InternalError, UserError
 from dlc.ir.chunks import chunk_count
 from dlc.ir.core import Block, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_shape, run
@@ -23,7 +23,7 @@ from dlc.ir.types import BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
-from dlc.passes.lower.group import GroupLowering, tensor_type
+from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
 
 
@@ -142,7 +142,7 @@ class _Lowering:
         if key not in self.kernels:
             root = group.kernel.replace(".", "_")
             name = self.fresh_name(root)
-            lowered = GroupLowering(group, self.library, self.cx.target, self.cx.pool).lower(name)
+            lowered = self.lowered(group, name)
             lowered.func.attrs["schedule"] = lowered.schedule
             for parameter, value in lowered.chosen.items():
                 if isinstance(value, int):
@@ -150,6 +150,13 @@ class _Lowering:
             self.module.add(lowered.func)
             self.kernels[key] = name
         self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc)
+
+    def lowered(self, group: graph_flow.Group, name: str) -> LoweredGroup:
+        """Elaborate and schedule a group. A mistake in a kernel file is ours, not the user's, whose model is at hand."""
+        try:
+            return GroupLowering(group, self.library, self.cx.target, self.cx.pool).lower(name)
+        except UserError as problem:
+            raise InternalError(f"kernel of {group.loc}: {problem}", op=group) from problem
 
     def append_call(self, kernel: str, buffers: list[Value], writes: int, loc: Location) -> None:
         chunks = chunk_count(self.module.funcs[kernel])

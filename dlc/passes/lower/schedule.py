@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dlc.errors import UserError
-from dlc.ir.core import Func, Op
+from dlc.ir.core import Func, Op, Value
 from dlc.ir.dialects import loop
 from dlc.ir.expr import Expr, as_expr
 from dlc.kernel_language import syntax as s
@@ -14,6 +14,7 @@ from dlc.passes.loop.cleanup import clean, contract_multiply_add
 from dlc.passes.loop.contract import contract
 from dlc.passes.loop.fuse import fuse
 from dlc.passes.loop.loops import all_loops, named_loops, only_inner_loop
+from dlc.passes.loop.prefetch import prefetch
 from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.split import cut, split
 from dlc.passes.loop.transpose import plans
@@ -34,6 +35,7 @@ class Scheduler:
     fill: bool  # stores may fill up the last block of the results
     lanes: int
     chosen: dict[str, object] = field(default_factory=dict)
+    parameters: dict[str, Value] = field(default_factory=dict)  # buffers by the names of the kernel's operands
 
     def run(self, schedule: s.Schedule, frame: Frame) -> None:
         self.actions(schedule.actions, frame)
@@ -156,6 +158,12 @@ class Scheduler:
             for op in found:
                 op.kind = "parallel"
 
+    def prefetch(self, action: s.Action, amount: int) -> None:
+        buffer = self.parameters.get(action.loops[0])
+        if buffer is not None:
+            clean(self.func)  # rows share their loads from here on: one request per vector, not per row
+            prefetch(self.func, buffer, action.loops[1])
+
     def contract(self, action: s.Action, amount: int) -> None:
         for op in named_loops(self.func, action.loops[0]):
             contract(op, action.loops[1])
@@ -165,6 +173,7 @@ class Scheduler:
 
 
 _ACTIONS = {
+    "prefetch": Scheduler.prefetch,
     "split": Scheduler.split, "order": Scheduler.order, "vectorize": Scheduler.vectorize, "unroll": Scheduler.unroll,
     "fuse": Scheduler.fuse, "parallel": Scheduler.parallel, "contract": Scheduler.contract, "auto": Scheduler.auto,
 }  # fmt: skip

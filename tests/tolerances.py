@@ -60,9 +60,9 @@ FUNCTION_ULPS = {
     "sin": Ulps(2, 3), "cos": Ulps(2, 3), "tan": Ulps(4, 4), "asin": Ulps(3, 3), "acos": Ulps(2, 2), "atan": Ulps(2, 2),
     "sinh": Ulps(2, 2), "cosh": Ulps(2, 2), "asinh": Ulps(3, 3), "acosh": Ulps(3, 3), "atanh": Ulps(3, 3),
     "sqrt": Ulps(0.5, 0.5), "reciprocal": Ulps(0.5, 0.5), "softsign": Ulps(2, 2), "softplus": Ulps(3, 3),
-    "elu": Ulps(2, 2), "selu": Ulps(3, 3), "celu": Ulps(3, 3), "pow": Ulps(1, 8),
+    "elu": Ulps(2, 2), "selu": Ulps(3, 3), "celu": Ulps(3, 3, floor=1e-28), "pow": Ulps(1, 8),
     "mish": Ulps(4, 4, floor=1e-28, why=_DEEP), "swish": Ulps(4, 4, floor=1e-28, why=_DEEP),
-    "gelu": Ulps(8, 8, floor=1e-3, why="1 - erf below the border; the argument of a small exponential is rounded"),
+    "gelu": Ulps(8, 8, floor=0.5, why="1 - erf below the border; the argument of a small exponential is rounded"),
     "hard_sigmoid": Ulps(1, 1, floor=1, why="a difference of near numbers, as in the definition"),
     "hard_swish": Ulps(2, 2, floor=2, why="a difference of near numbers, as in the definition"),
 }  # fmt: skip

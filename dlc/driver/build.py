@@ -10,16 +10,18 @@ import numpy as np
 
 from dlc.codegen.artifact import FORMAT, write_artifact
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
-from dlc.codegen.emit.main import emit_main
+from dlc.codegen.emit.main import emit_main, error_sites
 from dlc.driver.pipeline import Lowered, Options
 from dlc.driver.watch import UNWATCHED, Watch
 from dlc.driver.workers import compile_texts
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr
+from dlc.ir.expr import Expr, as_dim
 from dlc.ir.packing import pack
+from dlc.ir.size_bounds import Uppers, at_most
 from dlc.ir.types import TensorType, Type
+from dlc.passes.lower.plan_memory import upper_bounds
 from dlc.target import Target
 
 
@@ -32,13 +34,19 @@ class Emitted:
 
 
 def named_dims(module: Module) -> tuple[str, ...]:
-    """The symbols of the inputs, in the order of their first mention: the index into `dims`."""
+    """The symbols of the inputs, then the sizes that kernels find out, each in the order of their first mention: the
+    index into `dims`.
+    """
+    return (*input_dims(module), *upper_bounds(module.main))
+
+
+def input_dims(module: Module) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for arg in module.main.args:
         for dim in getattr(arg.type, "shape", ()):
             if isinstance(dim, Expr):
                 found |= dict.fromkeys(sorted(dim.symbols()))
-    return tuple(found)
+    return tuple(name for name in found if name not in upper_bounds(module.main))
 
 
 def kernel_funcs(module: Module) -> list[Func]:
@@ -50,7 +58,7 @@ def emit_model(module: Module, target: Target) -> Emitted:
     symbols = named_dims(module)
     kernels = tuple(emit_kernel(func, symbols, target) for func in kernel_funcs(module))
     texts = [module_text(batch, target) for batch in batches(kernels)]
-    return Emitted(kernels, (*texts, emit_main(module.main, symbols)))
+    return Emitted(kernels, (*texts, emit_main(module.main, symbols, error_sites(module).codes)))
 
 
 def batches(kernels: Sequence[EmittedKernel]) -> list[list[EmittedKernel]]:
@@ -100,16 +108,18 @@ def weight_pieces(module: Module) -> tuple[list[tuple[int, np.ndarray]], int]:
 def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
     """What the runtime needs to know about the model."""
     main = lowered.module.main
+    uppers = upper_bounds(main)
     return {
         "format": FORMAT,
         "machine": target.arch,
         "features": list(target.features),
-        "symbols": list(named_dims(lowered.module)),
-        "derived": [],
+        "symbols": list(input_dims(lowered.module)),
+        "derived": [{"name": name, "upper": dim(upper)} for name, upper in uppers.items()],
+        "assumptions": assumptions(main),
         "inputs": [spec(name, kind) for name, kind in lowered.inputs],
-        "outputs": [spec(name, kind) for name, kind in lowered.outputs],
+        "outputs": [{**spec(name, kind), **bound(kind, uppers)} for name, kind in lowered.outputs],
         "workspace": dim(main.attrs["workspace"]),
-        "errors": {},
+        "errors": {str(code): message for code, message in error_sites(lowered.module).messages.items()},
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
         "extra": {"target": str(target), "weights": main.attrs["weights"], "operators": lowered.graph_ops},
     }
@@ -119,6 +129,25 @@ def spec(name: str, kind: Type) -> dict[str, object]:
     if not isinstance(kind, TensorType):
         raise InternalError(f"{name!r} is a {kind}, not a tensor")
     return {"name": name, "dtype": kind.scalar.dtype.name, "shape": [dim(d) for d in kind.shape]}
+
+
+def bound(kind: Type, uppers: Uppers) -> dict[str, object]:
+    """What an output can grow to, where kernels find its size out."""
+    if not isinstance(kind, TensorType):
+        return {}
+    most = [as_dim(at_most(d, uppers)) for d in kind.shape]
+    return {} if most == list(kind.shape) else {"most": [dim(d) for d in most]}
+
+
+def assumptions(main: Func) -> list[dict[str, object]]:
+    """What the runtime has to check of the input shapes. (`main` itself checks sizes that kernels find out.)"""
+    stated = main.attrs.get("assumptions", ())
+    open_sizes = upper_bounds(main).keys()
+    return [
+        {"expr": dim(expr), "message": f"the model needs {expr} to be 0 or more"}
+        for expr in stated  # type: ignore[union-attr]  # a tuple of expressions
+        if isinstance(expr, Expr) and expr.symbols().isdisjoint(open_sizes)
+    ]
 
 
 def dim(value: object) -> int | str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
-from dlc.codegen.emit.main import emit_main
+from dlc.codegen.emit.main import emit_main, error_sites
 from dlc.driver.build import kernel_funcs, named_dims
 from dlc.ir.core import Module
 from dlc.target import Target
@@ -21,14 +21,14 @@ def model_text(module: Module, target: Target) -> str:
     """Every kernel and `dlc_main`. The pool of threads and the weights remain to be linked."""
     symbols = named_dims(module)
     kernels = [emit_kernel(func, symbols, target) for func in kernel_funcs(module)]
-    return with_triple(joined(kernels, emit_main(module.main, symbols), target), target)
+    return with_triple(joined(kernels, emit_main(module.main, symbols, error_sites(module).codes), target), target)
 
 
 def function_text(module: Module, names: Sequence[str], target: Target) -> str:
     """Some functions only; "main" is `dlc_main`."""
     symbols = named_dims(module)
     kernels = [emit_kernel(func, symbols, target) for func in kernel_funcs(module) if func.name in names]
-    main = emit_main(module.main, symbols) if "main" in names else ""
+    main = emit_main(module.main, symbols, error_sites(module).codes) if "main" in names else ""
     return with_triple(joined(kernels, main, target), target)
 
 

@@ -57,7 +57,7 @@ def logical_shape(kind: TensorType) -> tuple[int, ...]:
 
 def check_shape(found: Sequence[int], wanted: Sequence[int], what: str) -> None:
     if tuple(found) != tuple(wanted):
-        raise InternalError(f"expected an {what} of shape {list(wanted)}, got {list(found)}")
+        raise InternalError(f"the {what} must have the shape {list(wanted)}, got {list(found)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,15 @@ class Binder:
     def __init__(self, metadata: Metadata) -> None:
         self.metadata = metadata
         self.slots = metadata.slots
-        self.inputs = [self.compiled(spec) for spec in metadata.inputs]
-        self.outputs = [self.compiled(spec) for spec in metadata.outputs]
+        self.inputs = [self.compiled(spec.shape) for spec in metadata.inputs]
+        self.outputs = [self.compiled(spec.shape) for spec in metadata.outputs]
+        self.most = [self.compiled(shape) for shape in metadata.most]
         derived = set(metadata.derived)
         self.is_derived = [any(dim.names & derived for dim in shape) for shape in self.outputs]
         self.check_symbols()
 
-    def compiled(self, spec: TensorSpec) -> list[Expr]:
-        return [compile_expr(dim, self.slots) for dim in spec.shape]
+    def compiled(self, shape: Sequence[int | str]) -> list[Expr]:
+        return [compile_expr(dim, self.slots) for dim in shape]
 
     def check_symbols(self) -> None:
         """Every symbol must be a plain dimension of some input, or no call could give it a value."""
@@ -50,13 +51,26 @@ class Binder:
     def bind(self, shapes: Sequence[Shape]) -> Bound:
         """Check the input shapes against the model's and compute all that follows from them."""
         dims = self.symbol_values(shapes)
+        self.check_assumptions(dims)
         for index, expr in enumerate(self.metadata.upper, start=len(self.metadata.symbols)):
             dims[index] = expr(dims)
         outputs = []
-        for spec, exprs in zip(self.metadata.outputs, self.outputs, strict=True):
+        for spec, exprs in zip(self.metadata.outputs, self.most, strict=True):
             shape = output_shape(spec, exprs, dims)
             outputs.append((shape, spec.dtype, math.prod(shape) * spec.dtype.itemsize))
         return Bound(tuple(dims), tuple(outputs), self.metadata.workspace(dims))
+
+    def check_assumptions(self, dims: Sequence[int]) -> None:
+        """The model was compiled for what these input dimensions must fulfil."""
+        for expr, message in self.metadata.assumptions:
+            if (value := expr(dims)) < 0:
+                known = ", ".join(f"{name} = {dims[self.slots[name]]}" for name in self.slots if name in expr.names)
+                inputs = [spec.name for spec in self.metadata.inputs if self.gives(spec, expr)]
+                where = ", ".join(map(repr, inputs)) or "none"
+                raise UserError(f"{message}, it is {value}: {known} by the shapes of the inputs {where}")
+
+    def gives(self, spec: TensorSpec, expr: Expr) -> bool:
+        return any(expr.names & dim.names for dim in self.compiled(spec.shape))
 
     def symbol_values(self, shapes: Sequence[Shape]) -> list[int]:
         """Plain names take the value of the first input that has them; all other dimensions must agree."""

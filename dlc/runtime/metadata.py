@@ -27,6 +27,8 @@ class Metadata:
     errors: dict[int, str]
     kernels: tuple[str, ...]
     extra: dict[str, object] = field(default_factory=dict)
+    assumptions: tuple[tuple[Expr, str], ...] = ()  # what must not be negative, and what is said if it is
+    most: tuple[tuple[int | str, ...], ...] = ()  # the shape that each output can grow to
 
     @property
     def slots(self) -> dict[str, int]:
@@ -58,6 +60,10 @@ def parse_metadata(text: bytes, path: str) -> Metadata:
             errors={int(code): str(message) for code, message in record.get("errors", {}).items()},
             kernels=tuple(record.get("kernels", ())),
             extra=dict(record.get("extra", {})),
+            assumptions=tuple(
+                (compile_expr(entry["expr"], slots), str(entry["message"])) for entry in record.get("assumptions", ())
+            ),
+            most=tuple(parse_shape(entry.get("most", entry["shape"])) for entry in record["outputs"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: its description lacks or garbles {error}") from error

@@ -47,7 +47,7 @@ def integers(dtype: type, seed: int = 0, *, low: int | None = None, high: int | 
     bottom, top = limits.min if low is None else low, limits.max if high is None else high
     small = rng.integers(max(bottom, -9), min(top, 9), COUNT // 2, endpoint=True)
     wide = rng.integers(bottom, top, COUNT - len(small), dtype=np.uint64 if top > 2**63 - 1 else np.int64, endpoint=True)
-    edges = np.array([bottom, top, 0, 1]).astype(dtype)
+    edges = np.array([bottom, top, 0, 1], dtype)
     return np.concatenate([edges, small.astype(dtype), wide.astype(dtype)])[:COUNT]
 
 
@@ -57,4 +57,5 @@ def elements(dtype: np.dtype, seed: int = 0) -> Array:
         return np.random.default_rng(seed).integers(0, 2, COUNT).astype(np.bool_)
     if dtype.kind in "iu":
         return integers(dtype.type, seed)
-    return floats(np.float32 if dtype.itemsize < 4 else dtype.type, seed).astype(dtype)
+    with np.errstate(over="ignore"):
+        return floats(np.float32 if dtype.itemsize < 4 else dtype.type, seed).astype(dtype)

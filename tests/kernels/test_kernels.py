@@ -6,7 +6,7 @@ Lanes that only fill a block are poison in every operand, memory around results 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
@@ -83,7 +83,7 @@ def test_case_in_half_precision(case: Case, low: type) -> None:
     check(case.make, arrays, close="exact" if case.close == "exact" else "op")
 
 
-# -- sizes and layouts ---------------------------------------------------------------------------------------------------
+# -- sizes and layouts -------------------------------------------------------------------------------------------------
 
 BLOCKED = Layout((0, 1, 2, 3), ((1, 16),))
 CHANNELS_LAST = Layout((0, 2, 3, 1))
@@ -102,11 +102,11 @@ class Trial:
     arrays: tuple[Array, ...]
     layouts: tuple[Layout | None, ...] = ()
     close: str = "op"
-    name: str = field(default="")
 
     def __str__(self) -> str:
         shapes = " ".join("x".join(map(str, a.shape)) for a in self.arrays)
-        return f"{self.name or self.make(*Block(self.types()).args).name.removeprefix('graph.')} {shapes} {'blocked' if any(self.layouts) else ''}"
+        name = self.make(*Block(self.types()).args).name.removeprefix("graph.")
+        return f"{name} {shapes}{' blocked' if any(self.layouts) else ''}"
 
     def types(self) -> list[TensorType]:
         layouts = self.layouts or (None,) * len(self.arrays)
@@ -142,8 +142,19 @@ ROWS = [
 REDUCED = [
     trial(graph_nn.Reduce, f32(*shape), kind=kind, axes=axes, keepdims=keep)
     for shape, axes in (
-        ((7, 13), (1,)), ((7, 130), (1,)), ((7, 197), (0,)), ((3, 500), (0, 1)), ((5, 3, 7), (1, 2)), ((5, 7, 49), (1, 2)),
-        ((5, 64), (0,)), ((9,), (0,)), ((2, 3, 2), (2,)), ((130, 3), (1,)), ((4,), ()), ((3, 5, 7, 9), (0, 2)), ((70, 2), (0,)),
+        ((7, 13), (1,)),
+        ((7, 130), (1,)),
+        ((7, 197), (0,)),
+        ((3, 500), (0, 1)),
+        ((5, 3, 7), (1, 2)),
+        ((5, 7, 49), (1, 2)),
+        ((5, 64), (0,)),
+        ((9,), (0,)),
+        ((2, 3, 2), (2,)),
+        ((130, 3), (1,)),
+        ((4,), ()),
+        ((3, 5, 7, 9), (0, 2)),
+        ((70, 2), (0,)),
     )
     for kind, keep in (("sum", True), ("max", False))
 ] + [
@@ -153,9 +164,12 @@ REDUCED = [
     trial(graph_nn.Reduce, f32(3, 40) > 1, kind="max", axes=(1,), close="exact"),
     trial(graph_nn.Reduce, f32(3, 50).astype(np.float64), kind="log_sum_exp", axes=(1,)),
     trial(graph_nn.Reduce, ints(3, 40, dtype=np.int64), kind="l2", axes=(0,), close="exact"),
-    *(trial(graph_nn.ArgReduce, np.round(f32(*shape)), kind=kind, axis=axis, last=last, close="exact")
-      for shape, axis in (((3, 40), 1), ((40, 3), 0), ((40, 30), 0), ((5, 1), 1)) for kind, last in (("max", False), ("min", True))),
-]  # fmt: skip
+    *(
+        trial(graph_nn.ArgReduce, np.round(f32(*shape)), kind=kind, axis=axis, last=last, close="exact")
+        for shape, axis in (((3, 40), 1), ((40, 3), 0), ((40, 30), 0), ((5, 1), 1))
+        for kind, last in (("max", False), ("min", True))
+    ),
+]
 
 PLACES = (
     (None, None),
@@ -203,11 +217,33 @@ SPATIAL = [
     trial(graph_nn.Reduce, f32(2, 20, 3, 5), kind="max", axes=(1, 2, 3), keepdims=False, layouts=(BLOCKED,)),
     trial(graph_nn.Softmax, f32(2, 20, 3, 5), axis=1, layouts=(BLOCKED,)),
     trial(graph_nn.Softmax, f32(2, 20, 3, 5), axis=3, layouts=(halo(1, 1),), layout=BLOCKED),
-    trial(graph_nn.BatchNorm, f32(2, 21, 5, 7), f32(21), f32(21), f32(21), f32(21, low=0.1), layouts=(BLOCKED, *(None,) * 4), layout=halo(1, 2)),
-    *(trial(graph_nn.Lrn, f32(1, 37, 2, 3), size=size, layouts=(given,), layout=given) for size in (1, 4, 5) for given in (None, BLOCKED)),
-    trial(graph_quant.Quantize, f32(2, 20, 3, 5), f32(20, low=0.1), ints(20, dtype=np.int8), axis=1, to=scalar_of(np.dtype("i1")),
-          layouts=(BLOCKED, None, None), layout=BLOCKED, close="exact"),
-]  # fmt: skip
+    trial(
+        graph_nn.BatchNorm,
+        f32(2, 21, 5, 7),
+        f32(21),
+        f32(21),
+        f32(21),
+        f32(21, low=0.1),
+        layouts=(BLOCKED, *(None,) * 4),
+        layout=halo(1, 2),
+    ),
+    *(
+        trial(graph_nn.Lrn, f32(1, 37, 2, 3), size=size, layouts=(given,), layout=given)
+        for size in (1, 4, 5)
+        for given in (None, BLOCKED)
+    ),
+    trial(
+        graph_quant.Quantize,
+        f32(2, 20, 3, 5),
+        f32(20, low=0.1),
+        ints(20, dtype=np.int8),
+        axis=1,
+        to=scalar_of(np.dtype("i1")),
+        layouts=(BLOCKED, None, None),
+        layout=BLOCKED,
+        close="exact",
+    ),
+]
 
 
 def concat(*channels: int, made: Layout | None = None) -> Trial:
@@ -217,10 +253,27 @@ def concat(*channels: int, made: Layout | None = None) -> Trial:
 
 
 MOVED = [
-    *(concat(*c, made=made) for c in ((16, 32), (24, 40), (8, 8, 20), (5, 11, 3), (3,)) for made in (None, BLOCKED, halo(1, 1))),
+    *(
+        concat(*c, made=made)
+        for c in ((16, 32), (24, 40), (8, 8, 20), (5, 11, 3), (3,))
+        for made in (None, BLOCKED, halo(1, 1))
+    ),
     trial(graph_shape.Concat, f32(20), f32(1), f32(33), axis=0, close="exact"),
-    *(trial(graph_shape.Pad, f32(2, 20, 5, 37), before=(0, b, 1, 2), after=(1, a, 0, 1), mode=mode, layouts=(given,), layout=given, close="exact")
-      for mode in ("constant", "edge", "reflect", "wrap") for b, a in ((0, 0), (3, 2)) for given in (None, BLOCKED)),
+    *(
+        trial(
+            graph_shape.Pad,
+            f32(2, 20, 5, 37),
+            before=(0, b, 1, 2),
+            after=(1, a, 0, 1),
+            mode=mode,
+            layouts=(given,),
+            layout=given,
+            close="exact",
+        )
+        for mode in ("constant", "edge", "reflect", "wrap")
+        for b, a in ((0, 0), (3, 2))
+        for given in (None, BLOCKED)
+    ),
     trial(graph_shape.Transpose, f32(1, 21, 5, 7), perm=(0, 2, 1, 3), close="exact"),
     trial(graph_shape.Transpose, ints(3, 5, 37, dtype=np.int8), perm=(2, 1, 0), close="exact"),
     trial(graph_shape.Transpose, f32(3, 0, 5), perm=(2, 1, 0), close="exact"),
@@ -228,9 +281,13 @@ MOVED = [
     trial(graph_shape.Relayout, f32(2, 20, 5, 7), layout=halo(1, 2), close="exact"),
     trial(graph_shape.Relayout, f32(2, 20, 5, 7), layouts=(halo(1, 2),), close="exact"),
     trial(graph_shape.Trilu, f32(2, 9, 35), k=-3, close="exact"),
-    *(trial(graph_shape.Resize, f32(1, 20, 5, 7), sizes=(1, 20, h, w), mode=mode, layouts=(given,), layout=given)
-      for mode in ("nearest", "linear") for h, w in ((10, 14), (15, 9), (1, 1)) for given in (None, BLOCKED, halo(1, 0))),
-]  # fmt: skip
+    *(
+        trial(graph_shape.Resize, f32(1, 20, 5, 7), sizes=(1, 20, h, w), mode=mode, layouts=(given,), layout=given)
+        for mode in ("nearest", "linear")
+        for h, w in ((10, 14), (15, 9), (1, 1))
+        for given in (None, BLOCKED, halo(1, 0))
+    ),
+]
 
 
 def special() -> Array:
@@ -279,7 +336,7 @@ def test_sizes_and_layouts(given: Trial) -> None:
     check(given.make, given.arrays, given.types(), given.close)
 
 
-# -- what a kernel is made of --------------------------------------------------------------------------------------------
+# -- what a kernel is made of ------------------------------------------------------------------------------------------
 
 IN_LANES = [
     trial(

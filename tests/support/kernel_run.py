@@ -1,6 +1,6 @@
 """Run one op as a compiled kernel: lower a group that holds it, compile, call it on arrays laid out as its types say.
 
-Lanes that only fill a last block hold garbage before and after; halos are zero. So what a kernel must not read is poison.
+Lanes that only fill a last block hold garbage before and after; halos are zero: what a kernel must not read is poison.
 """
 
 from __future__ import annotations

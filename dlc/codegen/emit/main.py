@@ -9,17 +9,44 @@ the thread pool. A size that a kernel finds out is read from `dims` once the ker
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from dlc.codegen.emit.effects import FAIL
+from dlc.codegen.emit.effects import FAIL, kernel_messages
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.errors import InternalError
-from dlc.ir.core import Func, Op, Value
+from dlc.ir.core import Func, Module, Op, Value
 from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 
 
-Codes = Mapping[Op, int]  # per call or check what is added to the number of its error
+Codes = Mapping[Op, int]  # per call what is added to the number of the kernel's error; per check its number
+
+
+@dataclass
+class ErrorSites:
+    """The errors that a model can end in: one number for each message of each call."""
+
+    codes: dict[Op, int] = field(default_factory=dict)
+    messages: dict[int, str] = field(default_factory=dict)
+
+    def add(self, message: str) -> int:
+        self.messages[len(self.messages) + 1] = message
+        return len(self.messages)
+
+
+def error_sites(module: Module) -> ErrorSites:
+    """Where the calls and checks of `main` may fail, and what is said then."""
+    sites = ErrorSites()
+    for op in module.main.block.ops:
+        if isinstance(op, run.Check):
+            sites.codes[op] = sites.add(op.message)
+        elif isinstance(op, run.Call) and (messages := kernel_messages(module.funcs[op.kernel])):
+            sites.codes[op] = len(sites.messages)
+            where = f"{op.kernel.rsplit('_', 1)[0]} '{op.loc}'".replace("{", "{{").replace("}", "}}")
+            for message in messages:
+                sites.add(f"{where}: {message}")
+    return sites
 
 
 def emit_main(func: Func, symbols: Sequence[str], codes: Codes) -> str:
@@ -109,9 +136,11 @@ def _call(w: Writer, op: run.Call, first_code: int | None) -> None:
     failed, following = w.new_block("failed"), w.new_block("next")
     before.lines.append(f"br i1 {bad}, label %{failed.label}, label %{following.label}")
     if first_code is not None:  # the kernel's own number becomes one that stands for this call
-        code = w.fresh("code")
-        failed.lines.append(f"{code} = add i32 {status}, {first_code}")
+        code, own = w.fresh("code"), w.fresh("own")
+        failed.lines.append(f"{own} = load i32, ptr %ctx")  # not the status: of several chunks one has recorded its error
+        failed.lines.append(f"{code} = add i32 {own}, {first_code}")
         failed.lines.append(f"store i32 {code}, ptr %ctx")
+        status = code
     failed.lines.append(f"ret i32 {status}")
     w.scopes[-1].block = following
 

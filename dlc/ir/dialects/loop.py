@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 from dlc.ir.core import Block, Op, Value
 from dlc.ir.expr import Expr
-from dlc.ir.opdef import ANY, BOOL_VALUE, INDEX_VALUE, TERMINATOR, attr, op_def, operand, operands, region
-from dlc.ir.types import Type
+from dlc.ir.opdef import ANY, BOOL_VALUE, TERMINATOR, Constraint, attr, op_def, operand, operands, region
+from dlc.ir.types import INDEX, ScalarType, Type, VectorType, scalar_type
 
 KINDS = ("serial", "parallel")
+INDICES = Constraint(
+    "an index or a vector of them", lambda t: isinstance(t, ScalarType | VectorType) and scalar_type(t) == INDEX
+)
 
 
 @op_def("loop.for")
@@ -114,11 +117,14 @@ class Yield(Op):
 
 @op_def("loop.check")
 class Check(Op):
-    """Leave the kernel with an error unless the condition holds; {0} and {1} in `message` are the two numbers."""
+    """Leave the kernel with an error unless the condition holds; {0} and {1} in `message` are the two numbers.
+
+    On vectors it must hold in every lane, and the numbers are those of the first lane where it does not.
+    """
 
     condition = operand(BOOL_VALUE)
-    first = operand(INDEX_VALUE)
-    second = operand(INDEX_VALUE)
+    first = operand(INDICES)
+    second = operand(INDICES)
     message = attr(kind=str)
 
 

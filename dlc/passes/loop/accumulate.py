@@ -1,17 +1,17 @@
-"""accumulate: a nest of sums (products, minima, …) with the terms of its innermost loop in lanes, the tail under a mask.
+"""accumulate: a nest of sums (products, minima, …) with the terms of its innermost loop in lanes, the tail masked.
 
     a = for r: for k in [0, 21) carrying a:      v = for r carrying (v = neutral x 16):
       yield a + f(x[r, k])                    →      v + f(x[r, 0..15]) + (lane < 5 ? f(x[r, 16..]) : neutral)
                                                  a = init + reduce(v)
 
-The vector is carried through the whole nest and combined once. The terms are added in another order; how they are grouped
-depends on the lanes alone, never on threads.
+The vector is carried through the whole nest and combined once. The terms are added in another order; how they are
+grouped depends on the lanes alone, never on threads.
 """
 
 from __future__ import annotations
 
 from dlc.ir.access import Formula, mapped_operands
-from dlc.ir.core import Block, Op, Value
+from dlc.ir.core import Block, Value
 from dlc.ir.dialects import arith, loop, vec
 from dlc.ir.expr import const, minimum
 from dlc.ir.types import INDEX, SI32, ScalarType, VectorType

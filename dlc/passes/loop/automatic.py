@@ -1,8 +1,8 @@
 """The schedule of kernels that have none of their own: put what is contiguous in lanes, share the outer loops.
 
-Loops over a result's elements are vectorized along the axis in which the result is stored contiguously, which in a blocked
-layout is a block; a reduction whose terms lie contiguously, and which is not inside such a loop, along its own. What cannot
-be expressed on vectors stays scalar: right, only slower.
+Loops over a result's elements are vectorized along the axis in which the result is stored contiguously, which in a
+blocked layout is a block; a reduction whose terms lie contiguously, and which is not inside such a loop, along its own.
+What cannot be expressed on vectors stays scalar: right, only slower.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dlc.ir.access import index_operands
 from dlc.ir.core import Func, Op, Value
 from dlc.ir.dialects import buf, loop, vec
 from dlc.ir.expr import Compound, Expr, as_expr, bounds, ceil_div, sym
-from dlc.ir.types import BufferType
+from dlc.ir.types import BufferType, VectorType
 from dlc.passes.loop.accumulate import accumulate
 from dlc.passes.loop.fuse import fuse
 from dlc.passes.loop.loops import all_loops, only_inner_loop, variable_ranges
@@ -59,7 +59,7 @@ def _loads(op: Op) -> list[buf.Load]:
     return [inner for inner in op.walk() if isinstance(inner, buf.Load)]
 
 
-# -- how accesses move ---------------------------------------------------------------------------------------------------
+# -- how accesses move -------------------------------------------------------------------------------------------------
 
 
 def _names(access: Op, variable: Value) -> list[str]:
@@ -134,14 +134,15 @@ def _prefers_terms(op: loop.For) -> bool:
     return any(_motion(load, inner.variable) == "unit" for inner in long for load in _loads(inner))
 
 
-# -- cutting -------------------------------------------------------------------------------------------------------------
+# -- cutting -----------------------------------------------------------------------------------------------------------
 
 
 def _cut_where_indices_bend(op: loop.For) -> None:
     """Cut a loop over elements where a min or max in an index changes sides, and where a store's block begins."""
     if op.carried or op.lower != 0 or op.step != 1 or not op.upper.is_const or not _moves_along_stores(op):
         return
-    places = {p for access in (*_loads(op), *_stores(op)) for p in _bends(access, op.variable)}
+    accesses: list[buf.Load | buf.Store] = [*_loads(op), *_stores(op)]
+    places = {p for access in accesses for p in _bends(access, op.variable)}
     inside = sorted(p for p in places if 0 < p < op.upper.value)
     if len(inside) >= MOST_PIECES:
         return
@@ -181,7 +182,7 @@ def _bend(atom: Compound, name: str, is_store: bool) -> set[int]:
     return set()
 
 
-# -- elements ------------------------------------------------------------------------------------------------------------
+# -- elements ----------------------------------------------------------------------------------------------------------
 
 
 def _elements(op: loop.For, lanes: int, fill: bool) -> None:
@@ -241,9 +242,9 @@ def _reduction(op: loop.For, lanes: int) -> None:
         return
 
 
-# -- sharing -------------------------------------------------------------------------------------------------------------
+# -- sharing -----------------------------------------------------------------------------------------------------------
 
-EFFECTS = (loop.For, loop.While, loop.If, buf.Store, vec.Store)
+EFFECTS = (loop.For, loop.While, loop.If, buf.Store, vec.Store, buf.Publish)
 
 
 def _share_outer_loops(func: Func) -> None:
@@ -274,12 +275,12 @@ def _has_loops(op: loop.For) -> bool:
     return any(isinstance(inner, loop.For) for inner in op.walk() if inner is not op)
 
 
-def _written(op: Op) -> list[Op]:
+def _written(op: Op) -> list[buf.Store | vec.Store]:
     return [inner for inner in op.walk() if isinstance(inner, buf.Store | vec.Store)]
 
 
 def _is_shareable(op: loop.For) -> bool:
-    """Whether each iteration writes places of its own: the variable is in the index of every access to a written result."""
+    """Whether each iteration writes places of its own: its variable is in every access to a written result."""
     own = {scratch.result for scratch in op.walk() if isinstance(scratch, buf.Scratch)}
     written = {store.operands[1] for store in _written(op)}
     for inner in op.walk():
@@ -308,26 +309,25 @@ def _are_apart(first: loop.For, second: loop.For) -> bool:
     return all(x.operands[1] is not y.operands[1] or _disjoint(x, y, first, second) for x in a for y in b)
 
 
-def _disjoint(x: Op, y: Op, first: loop.For, second: loop.For) -> bool:
+def _disjoint(x: buf.Store | vec.Store, y: buf.Store | vec.Store, first: loop.For, second: loop.For) -> bool:
     for left, right in zip(_extent(x, first), _extent(y, second), strict=True):
         if left is not None and right is not None and (left[1] < right[0] or right[1] < left[0]):
             return True
     return False
 
 
-def _extent(store: Op, nest: loop.For) -> list[tuple[int, int] | None]:
+def _extent(store: buf.Store | vec.Store, nest: loop.For) -> list[tuple[int, int] | None]:
     """Per axis the places that a store may touch, where they are known."""
     ranges = variable_ranges(nest)
     named = {f"d{n}": ranges.get(v, (None, None)) for n, v in enumerate(index_operands(store))}
-    at = store.attrs["at"]
-    lanes = getattr(store.operands[0].type, "lanes", 1)
-    steps = store.attrs.get("step") or (*(0 for _ in at[1:]), 1)  # type: ignore[index,union-attr]
+    kind = store.value.type
+    last = kind.lanes - 1 if isinstance(kind, VectorType) else 0
+    steps = (store.step if isinstance(store, vec.Store) else ()) or (*(0 for _ in store.at[1:]), 1)
     found: list[tuple[int, int] | None] = []
-    for expr, step in zip(at, steps, strict=True):  # type: ignore[arg-type,call-overload]
+    for expr, step in zip(store.at, steps, strict=True):
         low, high = bounds(expr, named)
-        found.append(
-            None
-            if low is None or high is None
-            else (low + min(0, step * (lanes - 1)), high + max(0, step * (lanes - 1)))
-        )
+        if low is None or high is None:
+            found.append(None)
+        else:
+            found.append((low + min(0, step * last), high + max(0, step * last)))
     return found

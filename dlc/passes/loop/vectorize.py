@@ -27,6 +27,7 @@ from dlc.ir.dialects import arith, buf, loop, vec
 from dlc.ir.expr import Expr, bounds, const, sym
 from dlc.ir.types import INDEX, BufferType, ScalarType, VectorType
 from dlc.passes.loop.loops import make_loop, once_if_at_all, replace_loop, runs_at_least_once, substitution
+from dlc.passes.loop.unroll import inline_single
 
 
 class NotVectorizable(Exception):
@@ -43,6 +44,9 @@ def vectorize(op: loop.For, lanes: int, fill: bool = False) -> None:
         raise NotVectorizable(f"loop {op.name_hint!r} must run from 0 by 1 and carry nothing")
     if op.trip_count == 0:
         replace_loop(op, [], [])
+        return
+    if op.trip_count == 1 and lanes > 1:  # one lane: stores along an axis of one element do not move at all
+        inline_single(op)
         return
     full = op.upper.is_const and op.upper.value == lanes
     worker = _Vectorizer(op, lanes, None if full else op.upper, fill)
@@ -142,6 +146,8 @@ class _Vectorizer:
             self.store(op, into)
         elif isinstance(op, arith.Index):
             self.index(op, into)
+        elif isinstance(op, loop.Check):
+            self.check(op, into)
         elif not any(v in self.varying for v in op.results):
             if op.regions or (not op.results):
                 raise NotVectorizable(f"{op.name} has no vector form")
@@ -279,6 +285,21 @@ class _Vectorizer:
             operands, attrs = mapped_operands(op, self.mapping)
             made = vec.Lanes(*operands, expr=attrs["expr"], lanes=self.lanes, step=step, loc=op.loc)
         self.vectors[op.result] = into.append(made).result
+
+    def check(self, op: loop.Check, into: Block) -> None:
+        """The condition in all lanes that are no longer than the loop."""
+        if op.condition not in self.varying:
+            into.append(clone_with(op, self.mapping))
+            return
+        condition = self.vector(op.condition, into)
+        if self.valid is not None:
+            numbers = into.append(vec.Lanes(expr=const(0), lanes=self.lanes, loc=op.loc)).result
+            limit = into.append(arith.Index(*map(self.mapping.value, self.loop.indices), expr=self.valid, loc=op.loc))
+            ends = into.append(vec.Broadcast(limit.result, lanes=self.lanes, loc=op.loc)).result
+            past = into.append(arith.Compare(numbers, ends, predicate="ge", loc=op.loc)).result
+            condition = into.append(arith.Or(condition, past, loc=op.loc)).result
+        known = [self.vector(v, into) if v in self.varying else self.mapping.value(v) for v in (op.first, op.second)]
+        into.append(loop.Check(condition, *known, message=op.message, loc=op.loc))
 
     def inner_loop(self, op: loop.For, into: Block) -> None:
         if any(v is self.loop.variable or v in self.varying for v in op.indices):

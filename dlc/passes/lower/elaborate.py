@@ -398,6 +398,8 @@ class Elaborator:
             return make_array(self.emit, arguments)
         if name == "publish":
             return self.publish(arguments)
+        if name == "check":
+            return self.check(arguments)
         if name in builtins.EARLY:
             return builtins.EARLY[name](*arguments)
         # before the library: its fn of an op of the same name (abs, sqrt, cast, …) is written with the builtin
@@ -416,6 +418,16 @@ class Elaborator:
         count = self.emit.cast(self.emit.scalar(arguments[0]), SI64)
         self.binding.publish(count)
         return count
+
+    def check(self, arguments: list[object]) -> int:
+        """``check(condition, message, a, b)``: leave the kernel with an error unless the condition holds."""
+        condition, message, *numbers = arguments
+        if not isinstance(message, str) or len(numbers) != 2:
+            raise UserError("check takes a condition, a message and the two numbers in it")
+        if condition is not True:
+            first, second = (self.emit.cast(self.emit.scalar(n, INDEX), INDEX).value for n in numbers)
+            self.emit.add(loop.Check(self.emit.scalar(condition).value, first, second, message=message))
+        return 0
 
     def function(self, name: str, arguments: list[object], attributes: dict[str, object]) -> object:
         """Inline a scalar function of the library: the first variant whose condition holds."""

@@ -14,6 +14,7 @@ from dlc.errors import InternalError, UserError
 from dlc.ir.core import Block, Func, Op, Region, Value
 from dlc.ir.dialects import buf, graph_flow, graph_shape
 from dlc.ir.dialects.func import Return
+from dlc.ir.dialects.graph_index import Counting
 from dlc.ir.expr import Expr, as_expr, const
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.pool import ConstantPool
@@ -66,7 +67,7 @@ class GroupLowering:
             space = "const" if isinstance(outer.owner, graph_shape.Constant) else "input"
             self.buffers[arg] = self.block.add_arg(tensor_type(arg).buffer(space), arg.hint or "x")
         self.outputs = [self.block.add_arg(tensor_type(v).buffer("output"), "y") for v in self.yields]
-        self.elaborator = Elaborator(library, Binding(self.read, self.write, computing_type), group.loc)
+        self.elaborator = Elaborator(library, Binding(self.read, self.write, computing_type, self.publish), group.loc)
         self.root = self._root()
         self._depends: dict[Value, frozenset[Value]] = {}
 
@@ -196,6 +197,12 @@ class GroupLowering:
         scalar = self.elaborator.emit.cast(self.value_at(yielded, list(index)), kind.scalar)
         operands, at = self.elaborator.emit.localized(self.physical(kind, index))
         self.elaborator.emit.add(buf.Store(scalar.value, out, *operands, at=at))
+
+    def publish(self, count: Scalar) -> None:
+        """Make the size of the root's results known, which is a symbol in their types."""
+        if not isinstance(self.root, Counting):
+            raise UserError(f"the results of {self.group.kernel!r} have no size that is found at run time")
+        self.elaborator.emit.add(buf.Publish(count.value, symbol=self.root.size))
 
     def roots_behind(self, value: Value) -> frozenset[Value]:
         """The root's results on which `value` depends."""

@@ -18,7 +18,10 @@ from dlc.ir.chunks import chunk_count
 from dlc.ir.core import Block, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_shape, run
 from dlc.ir.dialects.func import Return
+from dlc.ir.dialects.graph_index import Counting
+from dlc.ir.expr import Expr
 from dlc.ir.levels import Level
+from dlc.ir.size_bounds import at_most
 from dlc.ir.types import BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.base import Pass, PassContext
@@ -52,6 +55,7 @@ class _Lowering:
         self.buffers: dict[Value, Value] = {}
         self.kernels: dict[object, str] = {}
         self.destinations: dict[Value, Value] = {}
+        self.uppers: dict[str, Expr] = {}  # of the sizes that kernels have found so far
 
     def run(self) -> None:
         returned = self.old.terminator.operands
@@ -67,6 +71,8 @@ class _Lowering:
                 self.copy(value, out)
         self.block.append(Return())
         attrs = dict(self.old.attrs)
+        if self.uppers:
+            attrs |= {"derived": tuple(self.uppers), "derived_upper": tuple(self.uppers.values())}
         self.module.funcs["main"] = Func("main", Region([self.block]), (), attrs)
 
     def claim(self, value: Value, out: Value) -> None:
@@ -87,6 +93,11 @@ class _Lowering:
             case graph_shape.Constant():
                 made = self.block.append(run.Constant(value=op.value, tensor=tensor_type(op.result), loc=op.loc))
                 self.buffers[op.result] = made.result
+            case graph_shape.Dims():
+                wrapped = grouped(op)
+                made = self.alloc(tensor_type(op.result), op.loc)
+                self.call(wrapped, [], [made])
+                self.buffers[op.result] = made
             case graph_shape.Reshape():
                 self.reshape(op)
             case graph_flow.Group():
@@ -149,7 +160,19 @@ class _Lowering:
                     lowered.func.attrs[parameter] = value
             self.module.add(lowered.func)
             self.kernels[key] = name
-        self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc)
+        found = {op.size: at_most(op.size_bound(), self.uppers) for op in group.walk() if isinstance(op, Counting)}
+        self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc, tuple(found))
+        if found:
+            self.publish(found)
+
+    def publish(self, found: dict[str, Expr]) -> None:
+        """Note the sizes that a kernel has found, and check what can be checked of the model's assumptions now."""
+        self.uppers |= found
+        waiting = {op.size for op in self.old.walk() if isinstance(op, Counting)} - self.uppers.keys()
+        for expr in self.old.attrs.get("assumptions", ()):  # type: ignore[union-attr]  # a tuple of expressions
+            if expr.symbols() & found.keys() and expr.symbols().isdisjoint(waiting):
+                message = f"the model needs {expr} to be 0 or more, it is {{0}}"
+                self.block.append(run.Check(expr=expr, message=message))
 
     def lowered(self, group: graph_flow.Group, name: str) -> LoweredGroup:
         """Elaborate and schedule a group. A mistake in a kernel file is ours, not the user's, whose model is at hand."""
@@ -158,9 +181,13 @@ class _Lowering:
         except UserError as problem:
             raise InternalError(f"kernel of {group.loc}: {problem}", op=group) from problem
 
-    def append_call(self, kernel: str, buffers: list[Value], writes: int, loc: Location) -> None:
+    def append_call(
+        self, kernel: str, buffers: list[Value], writes: int, loc: Location, publishes: tuple[str, ...] = ()
+    ) -> None:
         chunks = chunk_count(self.module.funcs[kernel])
-        self.block.append(run.Call(*buffers, kernel=kernel, chunks=chunks, writes=writes, loc=loc))
+        self.block.append(
+            run.Call(*buffers, kernel=kernel, chunks=chunks, writes=writes, publishes=publishes, loc=loc)
+        )
 
     def fresh_name(self, stem: str) -> str:
         number = sum(name.rsplit("_", 1)[0] == stem for name in self.module.funcs)
@@ -173,6 +200,15 @@ class _Lowering:
             source = self.view(source, tensor_type(value).buffer(_space(source)), Location())
         group = copy_group(value, None, self.old.terminator)
         self.call(group, [source], [out])
+
+
+def grouped(op: Op) -> graph_flow.Group:
+    """An op without operands in a group of its own."""
+    copy = op.clone({})
+    body = Block()
+    body.append(copy)
+    body.append(graph_flow.Yield(copy.result))
+    return graph_flow.Group(kernel=op.name.removeprefix("graph."), regions=[Region([body])], loc=op.loc)
 
 
 def _space(buffer: Value) -> str:

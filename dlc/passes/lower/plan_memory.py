@@ -3,19 +3,22 @@
 A buffer is alive from the first call that touches it to the last. Buffers whose lives overlap must not: placing them is
 interval colouring with sizes, done greedily, larger buffers first, each at the lowest offset that is free during its life
 (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020, section 4.2). Buffers whose size
-depends on named dimensions come behind the others; those of equal size share a place when their lives allow.
+depends on named dimensions come behind the others; those of equal size share a place when their lives allow. A dimension
+that a kernel finds out counts with its upper bound.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module, Value
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr, as_expr, const
+from dlc.ir.expr import Expr, const
 from dlc.ir.levels import Level
+from dlc.ir.size_bounds import Uppers, elements_at_most
 from dlc.ir.types import BufferType
 from dlc.passes.base import Pass, PassContext
 
@@ -50,9 +53,15 @@ class Life:
         return self.first <= other.last and other.first <= self.last
 
 
-def byte_size(kind: BufferType) -> Expr:
+def upper_bounds(main: Func) -> dict[str, Expr]:
+    """The most that each size found at run time can be."""
+    names, bounds = main.attrs.get("derived", ()), main.attrs.get("derived_upper", ())
+    return dict(zip(names, bounds, strict=True))  # type: ignore[arg-type]  # tuples of names and of expressions
+
+
+def byte_size(kind: BufferType, uppers: Uppers = MappingProxyType({})) -> Expr:
     """Bytes of a buffer, rounded up to whole cache lines."""
-    size = as_expr(kind.elements) * kind.element.bytes
+    size = elements_at_most(kind.shape, uppers) * kind.element.bytes
     return (size + (ALIGN - 1)) // ALIGN * ALIGN
 
 
@@ -60,9 +69,10 @@ def lives(main: Func) -> list[Life]:
     """The buffers of the arena with their lives."""
     found: dict[Value, Life] = {}
     behind: dict[Value, Value] = {}
+    uppers = upper_bounds(main)
     for number, op in enumerate(main.block.ops):
         if isinstance(op, run.Alloc):
-            found[op.result] = Life(op, byte_size(op.type), number, number)
+            found[op.result] = Life(op, byte_size(op.type, uppers), number, number)
         elif isinstance(op, run.View):
             behind[op.result] = behind.get(op.buffer, op.buffer)
         for value in op.operands:

@@ -142,8 +142,10 @@ class Scheduler:
             vectorize(op, amount, self.fill)
 
     def unroll(self, action: s.Action, amount: int) -> None:
+        """Unroll; the rest of a loop of unknown length stays a loop."""
         for op in named_loops(self.func, action.loops[0]):
-            unroll(op)
+            if op.trip_count is not None:
+                unroll(op)
 
     def fuse(self, action: s.Action, amount: int) -> None:
         outer, inner, name = action.loops

@@ -24,8 +24,8 @@ from dlc.frontends.symbols import InputShapes, Shape, input_shapes, symbol_name
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr
-from dlc.ir.opdef import PURE
 from dlc.ir.pool import ConstantPool, content_key
+from dlc.ir.rewrite import is_pure
 from dlc.ir.types import Array, TensorType, Type, scalar_of
 
 BIG = 1 << 16  # bytes from which a weight is hashed on another thread while the graph is built
@@ -353,7 +353,7 @@ def drop_unused(block: Block) -> None:
     """Take out ops whose results nothing uses: what only shape arithmetic needed."""
     kept = []
     for op in reversed(block.ops):
-        if PURE in op.spec.traits and not op.has_uses():
+        if is_pure(op) and not op.has_uses():
             op.drop_all()
             op.parent = None
         else:

@@ -18,7 +18,7 @@ from dlc.ir.types import Array, Layout, TensorType
 
 
 def pack(array: Array, kind: TensorType) -> Array:
-    """The contents of the buffer that holds `array` (of the logical shape); contiguous and the caller's own or shared."""
+    """The contents of the buffer that holds `array` (of the logical shape): contiguous; `array` itself if plain."""
     check_shape(array.shape, logical_shape(kind), "array")
     given = array.astype(kind.scalar.dtype, copy=False)
     if kind.layout is None:
@@ -78,7 +78,9 @@ class Plan:
 
 def plan_of(layout: Layout, shape: tuple[int, ...]) -> Plan:
     blocks = tuple(tuple(size for axis, size in layout.blocks if axis == n) for n in range(len(shape)))
-    first = [sum(1 + len(sizes) for sizes in blocks[:n]) for n in range(len(shape))]  # of an axis' parts, after splitting
+    first = [
+        sum(1 + len(sizes) for sizes in blocks[:n]) for n in range(len(shape))
+    ]  # of an axis' parts, after splitting
     seen = [0] * len(shape)
     inner = []
     for axis, _ in layout.blocks:

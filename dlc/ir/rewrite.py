@@ -20,8 +20,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, Union, 
 
 from dlc.errors import InternalError
 from dlc.ir.core import Attribute, Block, Module, Op, Region, Value, merged
-from dlc.ir.opdef import PURE
+from dlc.ir.expr import Expr
+from dlc.ir.opdef import FINDS_SIZE, PURE
 from dlc.ir.pool import ConstantPool
+from dlc.ir.types import TensorType
 
 OpT = TypeVar("OpT", bound=Op)
 NewOp = TypeVar("NewOp", bound=Op)
@@ -166,7 +168,7 @@ class Rewriter:
                 for value in source.results:
                     if value.has_one_use():  # what is used once now may match now
                         self._queue_all(value.users())
-                if source.spec.has(PURE) and not source.has_uses():
+                if is_pure(source) and not source.has_uses():
                     doomed.append(source)
 
     def fitting(self, op: NewOp, old: Op) -> NewOp | None:
@@ -190,7 +192,7 @@ class Rewriter:
         old = op.operands[number].defining_op
         op.set_operand(number, value)
         self.touch(op)
-        if old is not None and old.spec.has(PURE) and not old.has_uses():
+        if old is not None and is_pure(old) and not old.has_uses():
             self.erase(old)
 
     def touch(self, op: Op) -> None:
@@ -285,6 +287,7 @@ def sorted_ops(block: Block) -> list[Op]:
     """The ops of a block, definitions before uses; stable. Raises InternalError where there is a cycle."""
     ordered: list[Op] = []
     state: dict[Op, int] = {}  # 1: its definitions are being placed; 2: placed
+    sizes = found_sizes(block)
     for first in block.ops:
         stack = [first]
         while stack:
@@ -292,7 +295,7 @@ def sorted_ops(block: Block) -> list[Op]:
             if state.get(op) == 2:
                 stack.pop()
                 continue
-            waiting = [d for d in definitions(op, block) if state.get(d) != 2] if state.get(op) is None else []
+            waiting = [d for d in definitions(op, block, sizes) if state.get(d) != 2] if state.get(op) is None else []
             if any(state.get(each) == 1 for each in waiting):
                 raise InternalError(f"{op.name} depends on itself", op=op)
             state[op] = 1 if waiting else 2
@@ -302,10 +305,37 @@ def sorted_ops(block: Block) -> list[Op]:
     return ordered
 
 
-def definitions(op: Op, block: Block) -> list[Op]:
-    """The ops of `block` whose results `op`, or an op inside it, uses."""
+def definitions(op: Op, block: Block, sizes: Mapping[str, Op]) -> list[Op]:
+    """The ops of `block` whose results, or the sizes that they find (`found_sizes`), `op` or an op inside it uses."""
     used = op.operands if not op.regions else [value for each in op.walk() for value in each.operands]
-    return [d for value in used if (d := value.defining_op) is not None and d.parent is block and d is not op]
+    found = [d for value in used if (d := value.defining_op) is not None and d.parent is block and d is not op]
+    if sizes:
+        found += [sizes[name] for name in sorted(mentioned(op) & sizes.keys()) if sizes[name] is not op]
+    return found
+
+
+def found_sizes(block: Block) -> dict[str, Op]:
+    """The dimensions that ops of a block find out when they run, each with the op (or the one around it)."""
+    return {
+        str(each.attrs["size"]): op for op in block.ops for each in (op.walk() if op.regions else (op,))
+        if each.spec.has(FINDS_SIZE)
+    }  # fmt: skip
+
+
+def mentioned(op: Op) -> set[str]:
+    """The symbols in the attributes and the result types of an op and those inside it."""
+    found: set[str] = set()
+    for each in op.walk():
+        shapes = [value.type.shape for value in each.results if isinstance(value.type, TensorType)]
+        for item in (*(dim for shape in shapes for dim in shape), *each.attrs.values()):
+            for part in item if isinstance(item, tuple) else (item,):
+                found |= part.symbols() if isinstance(part, Expr) else set()
+    return found
+
+
+def is_pure(op: Op) -> bool:
+    """Whether an op that nobody uses may go: its results, and those of the ops inside it, are all that it does."""
+    return op.spec.has(PURE) and not (op.regions and any(each.spec.has(FINDS_SIZE) for each in op.walk()))
 
 
 def apply_patterns(where: Module | Region, patterns: Iterable[AnyPattern], cx: RewriteContext) -> bool:

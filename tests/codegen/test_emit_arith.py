@@ -37,12 +37,52 @@ def interesting(kind: ScalarType) -> Array:
     if kind == BOOL:
         return np.array([False, True])
     if kind.is_float:
-        numbers = [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 1.0, -1.0, 3.75, -7.25, 100.0, 127.5, 128.0, -129.0, 300.0, 6e4,
-                   np.inf, -np.inf, np.nan, 1e-3]
+        numbers = [
+            0.0,
+            -0.0,
+            0.5,
+            -0.5,
+            1.5,
+            2.5,
+            -2.5,
+            1.0,
+            -1.0,
+            3.75,
+            -7.25,
+            100.0,
+            127.5,
+            128.0,
+            -129.0,
+            300.0,
+            6e4,
+            np.inf,
+            -np.inf,
+            np.nan,
+            1e-3,
+        ]
         wide = [3e9, -3e9, 1e19, -1e19, 16777217.0, 1e30, 65519.0, 65520.0, 0.1, 1 / 3]
         return np.array(numbers + wide).astype(kind.dtype)
     limits = np.iinfo(kind.dtype)
-    numbers = [0, 1, 2, 3, 5, 7, 8, 15, 31, 63, 64, 100, 127, limits.max, limits.max - 1, limits.min, limits.min + 1, limits.max // 3]
+    numbers = [
+        0,
+        1,
+        2,
+        3,
+        5,
+        7,
+        8,
+        15,
+        31,
+        63,
+        64,
+        100,
+        127,
+        limits.max,
+        limits.max - 1,
+        limits.min,
+        limits.min + 1,
+        limits.max // 3,
+    ]
     numbers += [-1, -2, -3, -7, -100, -128] if kind.is_signed else [128, 200, 255]
     return np.array(numbers).astype(kind.dtype)
 
@@ -121,7 +161,9 @@ def test_bool_binary(op: type[Op], target: Target, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FLOATS, ids=str)
-@pytest.mark.parametrize("op", (arith.Neg, arith.Abs, arith.Sqrt, arith.Floor, arith.Ceil, arith.Trunc, arith.Round), ids=named)
+@pytest.mark.parametrize(
+    "op", (arith.Neg, arith.Abs, arith.Sqrt, arith.Floor, arith.Ceil, arith.Trunc, arith.Round), ids=named
+)
 def test_float_unary(op: type[Op], kind: ScalarType, target: Target, tmp_path: Path) -> None:
     check(case_of(op, [interesting(kind)], [kind], kind), tmp_path, target)
 
@@ -152,7 +194,9 @@ def test_cast(source: ScalarType, to: ScalarType, target: Target, tmp_path: Path
     check(case_of(arith.Cast, [values], [source], to, to=to), tmp_path, target)
 
 
-@pytest.mark.parametrize(("source", "to"), [("f32", "si32"), ("si32", "f32"), ("ui64", "f64"), ("f16", "ui16"), ("si8", "ui8")])
+@pytest.mark.parametrize(
+    ("source", "to"), [("f32", "si32"), ("si32", "f32"), ("ui64", "f64"), ("f16", "ui16"), ("si8", "ui8")]
+)
 def test_bitcast(source: str, to: str, target: Target, tmp_path: Path) -> None:
     kinds = ScalarType(source), ScalarType(to)
     case = case_of(arith.Bitcast, [interesting(kinds[0])], [kinds[0]], kinds[1], to=kinds[1])

@@ -102,18 +102,20 @@ def test_scratch_memory_in_a_loop(target: Target, tmp_path: Path) -> None:
     agrees(Case(nest.done(), [contents((5, 9), F32, 2), np.zeros((5, 9), "f4")]), tmp_path, target)
 
 
-I, N, D = sym("i"), sym("n"), sym("d")
+X, N, D = sym("i"), sym("n"), sym("d")
 INDEX_FORMULAS = (
-    (I - 20) // 4, (I - 20) % 4, (I - 20) // 7, (I - 20) % 7, (I * 3 - 50) // 5 * 2 - (I - 9) % 6,
-    (I - 20) // -3, (I - 20) % -3, (I - 20) // D, (I - 20) % D, (I + N) // D % 3, minimum(I, N - I), maximum(I - N, 7 - I) * I,
-    I * I * N - D * I + 5, (I * N) // (D * 2), N - 1 - (I % N), as_expr(-4),
+    (X - 20) // 4, (X - 20) % 4, (X - 20) // 7, (X - 20) % 7, (X * 3 - 50) // 5 * 2 - (X - 9) % 6,
+    (X - 20) // -3, (X - 20) % -3, (X - 20) // D, (X - 20) % D, (X + N) // D % 3, minimum(X, N - X),
+    maximum(X - N, 7 - X) * X, X * X * N - D * X + 5, (X * N) // (D * 2), N - 1 - (X % N), as_expr(-4),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("formula", INDEX_FORMULAS, ids=str)
 def test_index_arithmetic(formula: Expr, target: Target, tmp_path: Path) -> None:
     nest = Nest([BufferType((40,), SI64, "output")])
-    nest.loop("i", 40, lambda n, i: n.store(n.add(arith.Cast(n.index(formula.substitute({"i": i})), to=SI64)), n.args[0], i))
+    nest.loop(
+        "i", 40, lambda n, i: n.store(n.add(arith.Cast(n.index(formula.substitute({"i": i})), to=SI64)), n.args[0], i)
+    )
     agrees(Case(nest.done(), [np.zeros(40, "i8")], {"n": 11, "d": 3}), tmp_path, target)
 
 
@@ -128,11 +130,17 @@ def test_division_by_an_empty_dimension_does_not_trap(target: Target, tmp_path: 
 @pytest.mark.parametrize("valid", [0, 1, 5, 8, 11, None])
 @pytest.mark.parametrize("kind", (F32, SI32, UI8, BOOL, SI64), ids=str)
 @pytest.mark.parametrize("step", [(), (0, 2), (1, 0), (1, 3)])
-def test_masked_lanes(step: tuple[int, ...], kind: ScalarType, valid: int | None, target: Target, tmp_path: Path) -> None:
+def test_masked_lanes(
+    step: tuple[int, ...], kind: ScalarType, valid: int | None, target: Target, tmp_path: Path
+) -> None:
     """Lanes past `valid` read as zero and are not written; the number of valid lanes is known only when running."""
     needed = 8 if valid is None else max(1, min(8, valid))
     rows, columns = ((needed - 1) * s + 1 for s in (step or (0, 1)))
-    types = [BufferType((rows, columns), kind, "input"), BufferType((rows, columns), kind, "output"), BufferType((8,), kind, "output")]
+    types = [
+        BufferType((rows, columns), kind, "input"),
+        BufferType((rows, columns), kind, "output"),
+        BufferType((8,), kind, "output"),
+    ]
     nest = Nest(types)
     x, y, z = nest.args
     limit = None if valid is None else N
@@ -157,7 +165,9 @@ def test_gather(kind: ScalarType, valid: int | None, target: Target, tmp_path: P
     agrees(Case(nest.done(), arrays, {"n": valid or 0}), tmp_path, target)
 
 
-COMBINED = [(how, kind) for how in vec.REDUCTIONS for kind in (F32, SI32, UI8) if not (kind == F32 and how in ("and", "or"))]
+COMBINED = [
+    (how, kind) for how in vec.REDUCTIONS for kind in (F32, SI32, UI8) if not (kind == F32 and how in ("and", "or"))
+]
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3, 5, 8, 13, 16, 64])

@@ -27,7 +27,6 @@ COMPILE = {
     "shape size": (("--input-shape", "x=2x-4"), "'-4' is neither a size nor a name", "NAME=batch,3"),
     "shape name": (("--input-shape", "z=2x4"), "'z'", "'x'"),
     "shape rank": (("--input-shape", "x=2x4x4"), "3 dimensions", "(batch, 4)"),
-    "shape fixed": (("--input-shape", "x=2x5"), "as 5", "fixes it to 4"),
 }
 
 PLACES = {

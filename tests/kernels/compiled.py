@@ -77,10 +77,9 @@ def write_library(ones: Sequence[One], target: Target, output: Path, extra: str 
 
 
 class Compiled:
-    """The kernels of some ops for the host."""
+    """The kernels of some ops, for the host or a target that it can stand in for."""
 
-    def __init__(self, ones: Sequence[One], folder: Path) -> None:
-        target = Target.host()
+    def __init__(self, ones: Sequence[One], target: Target, folder: Path) -> None:
         mode = SET_MODE if target.arch == "x86-64" else ""
         self.kernels = {k.name: k for k in write_library(ones, target, folder / "kernels.so", mode)}
         self.ones = {one.name: one for one in ones}
@@ -91,7 +90,7 @@ class Compiled:
         """The result of one op, with denormals flushed as the runtime has it."""
         kind = self.ones[name].op().results[0].type
         assert isinstance(kind, TensorType)
-        result = np.empty(kind.shape, kind.scalar.dtype)  # type: ignore[arg-type]
+        result = np.empty(kind.shape, kind.scalar.dtype)
         inputs = [np.ascontiguousarray(array) for array in arrays]
         pointers = (ctypes.c_void_p * (len(inputs) + 1))(*(a.ctypes.data for a in (*inputs, result)))
         function = getattr(self.library, name)

@@ -29,7 +29,7 @@ def floats(dtype: type, seed: int = 0, *, largest: float = np.inf) -> Array:
     numbers[finite] = np.clip(numbers[finite], -largest, largest)
     with np.errstate(over="ignore"):
         result = numbers.astype(dtype)
-    return np.where(np.abs(result) < facts.tiny, dtype(0), result)  # type: ignore[no-any-return]
+    return np.where(np.abs(result) < facts.tiny, dtype(0), result)
 
 
 def pairs(dtype: type, seed: int = 0) -> tuple[Array, Array]:

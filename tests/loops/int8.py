@@ -21,7 +21,13 @@ GROUP = 4
 
 
 def product(
-    rows: int, depth: int, columns: int, panel: int, left: ScalarType = UI8, right: ScalarType = SI8, symbol: Expr | None = None
+    rows: int,
+    depth: int,
+    columns: int,
+    panel: int,
+    left: ScalarType = UI8,
+    right: ScalarType = SI8,
+    symbol: Expr | None = None,
 ) -> Case:
     """c[m, n] = sum over k of a[m, k] * b[k, n], b in panels of columns and groups of k."""
     k_extent = symbol if symbol is not None else as_expr(depth)

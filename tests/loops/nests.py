@@ -105,7 +105,9 @@ class Nest:
 
         inside(self, [])
 
-    def sums(self, ranges: Sequence[tuple[str, Expr | int]], init: Value, term: Callable[[Nest, list[Expr], Value], Value]) -> Value:
+    def sums(
+        self, ranges: Sequence[tuple[str, Expr | int]], init: Value, term: Callable[[Nest, list[Expr], Value], Value]
+    ) -> Value:
         """Nested loops that carry one value."""
 
         def inside(nest: Nest, done: list[Expr], acc: Value) -> Value:
@@ -138,7 +140,10 @@ class Case:
 
     def logical(self, buffers: Sequence[Array]) -> list[Array]:
         """The contents without what merely fills up blocks."""
-        kinds = [t.with_shape(tuple(as_expr(d).evaluate(self.symbols) for d in t.shape)).with_layout(t.layout) for t in self.tensors]
+        kinds = [
+            t.with_shape(tuple(as_expr(d).evaluate(self.symbols) for d in t.shape)).with_layout(t.layout)
+            for t in self.tensors
+        ]
         return [unpack(buffer, kind) for buffer, kind in zip(buffers, kinds, strict=True)] if kinds else list(buffers)
 
 
@@ -261,7 +266,9 @@ def formula(draw: st.DrawFn, nest: Nest, leaves: list[Value], kind: ScalarType, 
             value = nest.add(arith.Select(flag, leaf, value))
         elif choice == 7 and variables:
             variable = draw(st.sampled_from(variables))
-            number = nest.index(draw(st.sampled_from([variable * 3 + 1, variable // 3, 7 - variable % 5, variable * variable])))
+            number = nest.index(
+                draw(st.sampled_from([variable * 3 + 1, variable // 3, 7 - variable % 5, variable * variable]))
+            )
             value = nest.add(arith.Add(value, nest.add(arith.Cast(number, to=kind))))
         elif choice == 8:
             wide = nest.add(arith.Cast(value, to=SI32 if kind == F32 else F32))
@@ -339,11 +346,16 @@ def reductions(draw: st.DrawFn) -> Case:
 def stencils(draw: st.DrawFn) -> Case:
     """A one-dimensional convolution with stride and dilation; channels possibly blocked."""
     made = Drawn(draw)
-    channels, inputs, width, window = (Axis(n, as_expr(n)) for n in (draw(SIZES), draw(SIZES), draw(SIZES), draw(st.integers(1, 3))))
+    channels, inputs, width, window = (
+        Axis(n, as_expr(n)) for n in (draw(SIZES), draw(SIZES), draw(SIZES), draw(st.integers(1, 3)))
+    )
     stride, dilation = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     if draw(st.integers(0, 3)) == 0:
         width = Axis(width.size, sym("w"))
-    span = Axis((width.size - 1) * stride + (window.size - 1) * dilation + 1, (width.expr - 1) * stride + (window.expr - 1) * dilation + 1)
+    span = Axis(
+        (width.size - 1) * stride + (window.size - 1) * dilation + 1,
+        (width.expr - 1) * stride + (window.expr - 1) * dilation + 1,
+    )
     made.symbols.update({"w": width.size} if width.expr.is_symbol else {})
     x = made.tensor([inputs, span], F32, draw(layouts(2)))
     w = made.tensor([channels, inputs, window], F32, draw(layouts(3)))

@@ -86,7 +86,8 @@ STEPS: dict[str, Step] = {
         lambda draw, op: vectorize_reduction(op, draw(st.sampled_from([2, 3, 4, 8]))), lambda op: op.carried > 0
     ),
     "accumulate": on_loop(
-        lambda draw, op: accumulate(op, draw(st.sampled_from([2, 4, 8])), draw(st.sampled_from([0, 16]))), lambda op: op.carried > 0
+        lambda draw, op: accumulate(op, draw(st.sampled_from([2, 4, 8])), draw(st.sampled_from([0, 16]))),
+        lambda op: op.carried > 0,
     ),
     "fuse": on_loop(lambda draw, op: fuse(op, op.name_hint), holds_a_loop),
     "clean": lambda draw, func: clean(func),

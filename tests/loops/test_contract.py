@@ -36,7 +36,9 @@ def check(case: Case, folder: Path | None = None, target: Target | None = None) 
 
 
 @pytest.mark.parametrize("depth", [1, 3, 4, 7, 8, 21])
-@pytest.mark.parametrize(("columns", "panel", "lanes"), [(32, 16, 8), (24, 16, 8), (29, 16, 8), (5, 8, 8), (16, 16, 16)])
+@pytest.mark.parametrize(
+    ("columns", "panel", "lanes"), [(32, 16, 8), (24, 16, 8), (29, 16, 8), (5, 8, 8), (16, 16, 16)]
+)
 @pytest.mark.parametrize("tail", ["peel", "guard"])
 def test_any_size(depth: int, columns: int, panel: int, lanes: int, tail: str) -> None:
     case = product(3, depth, columns, panel)
@@ -66,11 +68,17 @@ def test_compiled_is_exact(left: ScalarType, right: ScalarType, name: str, tmp_p
     check(case, tmp_path, target)
 
 
-@pytest.mark.parametrize(
-    ("name", "left", "right", "instruction"),
-    [("x86-64-v4+avx512vnni", UI8, SI8, "vpdpbusd"), ("x86-64-v4+avx512vnni", SI8, UI8, "vpdpbusd"), ("x86-64-v3+avxvnni", UI8, SI8, "vpdpbusd"),
-     ("aarch64+dotprod", SI8, SI8, "sdot"), ("aarch64+dotprod", UI8, UI8, "udot"), ("aarch64+i8mm", UI8, SI8, "usdot")],
-)  # fmt: skip
+INSTRUCTIONS = (
+    ("x86-64-v4+avx512vnni", UI8, SI8, "vpdpbusd"),
+    ("x86-64-v4+avx512vnni", SI8, UI8, "vpdpbusd"),
+    ("x86-64-v3+avxvnni", UI8, SI8, "vpdpbusd"),
+    ("aarch64+dotprod", SI8, SI8, "sdot"),
+    ("aarch64+dotprod", UI8, UI8, "udot"),
+    ("aarch64+i8mm", UI8, SI8, "usdot"),
+)
+
+
+@pytest.mark.parametrize(("name", "left", "right", "instruction"), INSTRUCTIONS, ids=str)
 def test_instruction(name: str, left: ScalarType, right: ScalarType, instruction: str) -> None:
     """Every product of the inner loop is in the dot instruction; rows and vectors of the tile stay in registers."""
     target = Target.parse(name)

@@ -21,7 +21,7 @@ TYPES = {
 
 
 def node(kind: str, inputs: Sequence[str], outputs: Sequence[str], name: str = "", **attributes: object) -> onnx.NodeProto:
-    return helper.make_node(kind, list(inputs), list(outputs), name or f"{kind}_1", **attributes)
+    return helper.make_node(kind, list(inputs), list(outputs), name or f"{kind}_{outputs[0]}", **attributes)
 
 
 def model(

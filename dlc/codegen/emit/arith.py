@@ -11,7 +11,7 @@ from dlc.errors import InternalError
 from dlc.ir.core import Op
 from dlc.ir.dialects import arith
 from dlc.ir.dialects.arith import same_shape
-from dlc.ir.types import BOOL, F32, Type, scalar_type
+from dlc.ir.types import BOOL, F32, SI32, Type, scalar_type
 
 # op -> (float, signed, unsigned) instruction
 BINARY: dict[type[Op], tuple[str, str, str]] = {
@@ -31,6 +31,7 @@ PREDICATES = {
 FLOAT_INTRINSICS: dict[type[Op], str] = {
     arith.Sqrt: "sqrt", arith.Floor: "floor", arith.Ceil: "ceil", arith.Trunc: "trunc", arith.Round: "roundeven",
 }  # fmt: skip
+SATURATING_INSTRUCTIONS = frozenset({"neon"})  # features with which float to integer conversions saturate
 
 
 def _choice(kind: Type) -> int:
@@ -197,8 +198,7 @@ def convert(w: Writer, operand: str, source: Type, target: Type) -> str:
         word = "fpext" if a.bits < b.bits else "fptrunc"
         return w.assign(f"{word} {value_type(source)} {operand} to {value_type(target)}")
     if a.is_float:
-        sign = "s" if b.is_signed else "u"
-        return w.call(target, f"llvm.fpto{sign}i.sat.{intrinsic_suffix(target)}.{intrinsic_suffix(source)}", [(source, operand)])
+        return _float_to_integer(w, operand, source, target)
     unsigned = a.name == "bool" or not a.is_signed
     if b.is_float:
         return w.assign(f"{'u' if unsigned else 's'}itofp {value_type(source)} {operand} to {value_type(target)}")
@@ -206,6 +206,31 @@ def convert(w: Writer, operand: str, source: Type, target: Type) -> str:
     if width > b.bits:
         return w.assign(f"trunc {value_type(source)} {operand} to {value_type(target)}")
     return w.assign(f"{'z' if unsigned else 's'}ext {value_type(source)} {operand} to {value_type(target)}")
+
+
+def _float_to_integer(w: Writer, operand: str, source: Type, target: Type) -> str:
+    """Towards zero, saturating, NaN to 0: AArch64's instruction. LLVM takes it apart lane by lane for x86, so there the
+    operand is held in the range and converted plainly; 2^31 and its like are above it but not the number before."""
+    kind, signed = scalar_type(target), scalar_type(target).is_signed
+    if SATURATING_INSTRUCTIONS & w.features:
+        name = f"llvm.fpto{'s' if signed else 'u'}i.sat.{intrinsic_suffix(target)}.{intrinsic_suffix(source)}"
+        return w.call(target, name, [(source, operand)])
+    name, flags, element = value_type(source), value_type(same_shape(source, BOOL)), scalar_type(source)
+    exact = kind.bits < 32  # converted as a 32-bit number, and both bounds are floats
+    step = same_shape(target, SI32) if exact else target
+    top = (1 << (kind.bits - signed)) - 1
+    floor = splat(number(-top - 1 if signed else 0, element), source)
+    known = w.assign(f"fcmp ord {name} {operand}, {operand}")
+    held = w.call(source, f"llvm.maximum.{intrinsic_suffix(source)}", [(source, operand), (source, floor)], flags="nsz ")
+    if exact:
+        ceiling = splat(number(top, element), source)
+        held = w.call(source, f"llvm.minimum.{intrinsic_suffix(source)}", [(source, held), (source, ceiling)], flags="nsz ")
+    whole = w.assign(f"fpto{'s' if exact or signed else 'u'}i {name} {held} to {value_type(step)}")
+    if not exact:
+        inside = w.assign(f"fcmp olt {name} {held}, {splat(number(top + 1, element), source)}")
+        whole = w.assign(f"select {flags} {inside}, {value_type(step)} {whole}, {value_type(step)} {splat(str(top), step)}")
+    mended = w.assign(f"select {flags} {known}, {value_type(step)} {whole}, {value_type(step)} {splat('0', step)}")
+    return mended if not exact else w.assign(f"trunc {value_type(step)} {mended} to {value_type(target)}")
 
 
 EMITTERS: dict[type[Op], Callable[..., str]] = {

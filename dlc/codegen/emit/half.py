@@ -88,7 +88,9 @@ def _narrowed_bf16(w: Writer, bits: str, number: Type, wide: Type) -> str:
     rounded = _rounded(w, bits, number, 16)
     size = w.assign(f"and {name} {bits}, {splat(str(0x7FFFFFFF), number)}")
     nan = w.assign(f"icmp ugt {name} {size}, {splat(str(0x7F800000), number)}")
-    quiet = w.assign(f"or {name} {w.assign(f'lshr {name} {bits}, {splat(str(16), number)}')}, {splat(str(0x40), number)}")
+    quiet = w.assign(
+        f"or {name} {w.assign(f'lshr {name} {bits}, {splat(str(16), number)}')}, {splat(str(0x40), number)}"
+    )
     return w.assign(f"select {flags} {nan}, {name} {quiet}, {name} {rounded}")
 
 

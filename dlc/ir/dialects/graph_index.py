@@ -9,6 +9,7 @@ from dlc.ir.dialects.shape_rules import DIM, axes_in_range, replaced, shapes_may
 from dlc.ir.expr import Dim, as_dim, sym
 from dlc.ir.opdef import (
     BOOL_TENSOR,
+    FINDS_SIZE,
     INTEGER_TENSOR,
     NUMBER_TENSOR,
     PURE,
@@ -195,7 +196,7 @@ class Counting(Op):
         return tensor(self.operands[0]).elements
 
 
-@op_def("graph.nonzero")
+@op_def("graph.nonzero", traits={FINDS_SIZE})
 class NonZero(Counting):
     """The indices of elements that are not zero, one column each, in row-major order"""
 
@@ -205,7 +206,7 @@ class NonZero(Counting):
         return (TensorType((tensor(self.x).rank, sym(self.size)), SI64),)
 
 
-@op_def("graph.compress")
+@op_def("graph.compress", traits={FINDS_SIZE})
 class Compress(Counting):
     """The slices of x along `axis` where the condition holds; without an axis x is flattened first"""
 
@@ -226,7 +227,7 @@ class Compress(Counting):
         return tensor(self.x).elements if self.axis is None else tensor(self.x).shape[self.axis]
 
 
-@op_def("graph.unique")
+@op_def("graph.unique", traits={FINDS_SIZE})
 class Unique(Counting):
     """The distinct elements, or slices along `axis`, with the index of the first of each, for each element the index
     of its value, and how often each occurs; sorted, or in the order of the first occurrence

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dlc.errors import InternalError, UserError
-from dlc.ir.core import Func, Module, Op, Value
+from dlc.ir.core import Func, Module, Op
 from dlc.ir.eval import graph_flow, graph_index, graph_math, graph_nn, graph_quant, graph_shape
 from dlc.ir.eval.frame import Array, Frame, Run, Symbols, checked_feed, pure, symbolic
 from dlc.ir.eval.loop_run import RUNS as LOOP_RUNS
-from dlc.ir.eval.loop_run import evaluate_main, inputs_of, is_lowered
+from dlc.ir.eval.loop_run import evaluate_main, input_names, is_lowered
 from dlc.ir.pool import ConstantPool
 
 RUNS: dict[type[Op], Run] = {
@@ -37,8 +37,7 @@ def evaluate(module: Module, feeds: Feeds, func: str = "main") -> list[Array]:
     """The outputs of a function for inputs given by name or in order. Raises UserError for inputs that do not fit."""
     function = module.funcs[func]
     if is_lowered(function):
-        names = _names(function, [function.args[n] for n in inputs_of(function)])
-        return evaluate_main(module, function, _ordered(function, names, feeds))
+        return evaluate_main(module, function, _ordered(function, input_names(function), feeds))
     frame = Frame(RUNS, module.pool, Symbols())
     with np.errstate(all="ignore"):
         contents = frame.run_block(function.block, _inputs(function, feeds, frame.symbols))
@@ -59,17 +58,13 @@ def evaluate_op(
 
 
 def _inputs(func: Func, feeds: Feeds, symbols: Symbols) -> list[object]:
-    names = _names(func, func.args)
+    given = func.attrs.get("inputs", ())
+    names = [str(name) for name in given] if isinstance(given, tuple) else []
+    names += [arg.hint or f"arg{n}" for n, arg in enumerate(func.args)][len(names) :]
     arrays = _ordered(func, names, feeds)
     for name, arg, array in zip(names, func.args, arrays, strict=True):  # first: a type may use a later one's symbol
         checked_feed(name, arg.type, array, symbols)
     return [checked_feed(n, arg.type, a, symbols) for n, arg, a in zip(names, func.args, arrays, strict=True)]
-
-
-def _names(func: Func, inputs: Sequence[Value]) -> list[str]:
-    given = func.attrs.get("inputs", ())
-    names = [str(name) for name in given] if isinstance(given, tuple) else []
-    return names + [arg.hint or f"arg{n}" for n, arg in enumerate(inputs)][len(names) :]
 
 
 def _ordered(func: Func, names: Sequence[str], feeds: Feeds) -> list[Array]:

@@ -52,7 +52,7 @@ def typed(content: object) -> Array | np.generic:
 
 
 def divide(x: Array, y: Array) -> Array:
-    """Integers truncate towards zero; by zero gives 0 here, and some value that is not to be relied on when compiled."""
+    """Integers truncate towards zero; by zero gives 0 here, and when compiled a value not to be relied on."""
     if x.dtype.kind in "iu":
         return (x - np.fmod(x, y)) // np.where(y == 0, y.dtype.type(1), y) * (y != 0)
     return x / y
@@ -86,7 +86,9 @@ def convert(content: object, to: ScalarType) -> Array:
     whole = np.trunc(np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
     inside = (whole > float(limits.min)) & (whole < float(limits.max))  # both are rounded to even powers of two
     clipped = np.where(whole > 0, limits.max, limits.min).astype(to.dtype)
-    return np.where(inside, np.where(inside, whole, 0).astype(to.dtype), np.where(whole == 0, 0, clipped)).astype(to.dtype)
+    return np.where(inside, np.where(inside, whole, 0).astype(to.dtype), np.where(whole == 0, 0, clipped)).astype(
+        to.dtype
+    )
 
 
 # -- ops with attributes -----------------------------------------------------------------------------------------------

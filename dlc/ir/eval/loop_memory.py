@@ -1,4 +1,4 @@
-"""The meaning of memory accesses. An access outside its buffer raises; memory that was never written holds NaN or junk."""
+"""The meaning of memory accesses. One outside its buffer raises; memory that was never written holds NaN or junk."""
 
 from __future__ import annotations
 
@@ -104,7 +104,12 @@ def lane_places(frame: Frame, op: Op, array: Array, lanes: int, indices: Sequenc
 
 def is_rows(frame: Frame, op: Op, array: Array, lanes: int, indices: Sequence[object]) -> bool:
     """Whether an access takes whole rows of the last axis, one after the other."""
-    if array.ndim < 2 or op.attrs.get("valid") is not None or lanes <= array.shape[-1] or lanes % max(1, array.shape[-1]):
+    if (
+        array.ndim < 2
+        or op.attrs.get("valid") is not None
+        or lanes <= array.shape[-1]
+        or lanes % max(1, array.shape[-1])
+    ):
         return False
     return place(frame, op, array, indices)[-1] == 0
 

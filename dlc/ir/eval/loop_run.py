@@ -10,19 +10,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dlc.errors import InternalError
+from dlc.errors import InternalError, UserError
 from dlc.ir.core import Func, Module, Op
 from dlc.ir.dialects import run
-from dlc.ir.eval import loop_arith, loop_control, loop_memory, loop_vector
+from dlc.ir.eval import loop_arith, loop_control, loop_effects, loop_memory, loop_vector
 from dlc.ir.eval.frame import Array, Frame, Run, Symbols
+from dlc.ir.eval.loop_effects import Unshaped, open_symbols, room, settle, shaped
 from dlc.ir.eval.loop_exprs import compiled
 from dlc.ir.eval.loop_memory import fresh, memory
-from dlc.ir.expr import as_expr
+from dlc.ir.expr import Expr, as_expr
 from dlc.ir.packing import pack
 from dlc.ir.pool import ConstantPool, DenseRef
 from dlc.ir.types import BufferType
 
-KERNEL_RUNS: dict[type[Op], Run] = {**loop_arith.RUNS, **loop_control.RUNS, **loop_memory.RUNS, **loop_vector.RUNS}
+KERNEL_RUNS: dict[type[Op], Run] = {
+    **loop_arith.RUNS, **loop_control.RUNS, **loop_effects.RUNS, **loop_memory.RUNS, **loop_vector.RUNS,
+}  # fmt: skip
 
 
 def evaluate_kernel(func: Func, buffers: Sequence[Array], symbols: Mapping[str, int] | None = None) -> None:
@@ -30,10 +33,11 @@ def evaluate_kernel(func: Func, buffers: Sequence[Array], symbols: Mapping[str, 
     run_kernel(func, buffers, Symbols(symbols))
 
 
-def run_kernel(func: Func, buffers: Sequence[Array], symbols: Symbols) -> None:
+def run_kernel(func: Func, buffers: Sequence[Array | Unshaped], symbols: Symbols) -> None:
     frame = Frame(KERNEL_RUNS, ConstantPool(), symbols)
     for number, (arg, array) in enumerate(zip(func.args, buffers, strict=True)):
-        check_buffer(f"buffer {number} of {func.name}", arg.type, array, symbols)
+        if not isinstance(array, Unshaped):
+            check_buffer(f"buffer {number} of {func.name}", arg.type, array, symbols)
     with np.errstate(all="ignore"):
         frame.run_block(func.block, buffers)
 
@@ -52,13 +56,26 @@ class MainFrame(Frame):
     def __init__(self, module: Module, func: Func, symbols: Symbols) -> None:
         super().__init__(RUNS, module.pool, symbols)
         self.module = module
+        self.uppers = found_sizes(func)
         planned = [op for op in func.walk() if isinstance(op, run.Alloc) and op.offset is not None]
-        sizes = [start_of(op, symbols) + bytes_of(op.type, symbols) for op in planned]
+        sizes = [start_of(op, symbols) + bytes_of(op.type, symbols, self.uppers) for op in planned]
         self.arena = np.full(max(sizes, default=0), 0xFF, np.uint8)  # as floats: NaN
 
 
-def bytes_of(kind: BufferType, symbols: Symbols) -> int:
-    return int(np.prod(symbols.shape(kind.shape), dtype=np.int64)) * kind.element.bytes
+def found_sizes(func: Func) -> dict[str, Expr]:
+    """The most that each size found at run time can be."""
+    names, bounds = func.attrs.get("derived", ()), func.attrs.get("derived_upper", ())
+    return dict(zip(names, bounds, strict=True))  # type: ignore[arg-type]  # tuples of names and of expressions
+
+
+def bytes_of(kind: BufferType, symbols: Symbols, uppers: Mapping[str, Expr]) -> int:
+    return room(kind, symbols, uppers) * kind.element.bytes
+
+
+def fresh_buffer(kind: BufferType, symbols: Symbols, uppers: Mapping[str, Expr]) -> Array | Unshaped:
+    if open_symbols(kind, symbols):
+        return Unshaped(fresh((room(kind, symbols, uppers),), kind.element.dtype))
+    return fresh(symbols.shape(kind.shape), kind.element.dtype)
 
 
 def start_of(op: run.Alloc, symbols: Symbols) -> int:
@@ -68,12 +85,11 @@ def start_of(op: run.Alloc, symbols: Symbols) -> int:
 def run_alloc(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, run.Alloc) or not isinstance(frame, MainFrame):
         raise InternalError(f"{op.name} stands outside of a lowered main", op=op)
-    shape = frame.symbols.shape(op.type.shape)
     if op.offset is None:
-        return [fresh(shape, op.type.element.dtype)]
+        return [fresh_buffer(op.type, frame.symbols, frame.uppers)]
     start = start_of(op, frame.symbols)
-    size = bytes_of(op.type, frame.symbols)
-    return [frame.arena[start : start + size].view(op.type.element.dtype).reshape(shape)]
+    flat = frame.arena[start : start + bytes_of(op.type, frame.symbols, frame.uppers)].view(op.type.element.dtype)
+    return [Unshaped(flat) if open_symbols(op.type, frame.symbols) else shaped(flat, op.type, frame.symbols)]
 
 
 def run_constant(frame: Frame, op: Op, args: list[object]) -> list[object]:
@@ -85,6 +101,8 @@ def run_constant(frame: Frame, op: Op, args: list[object]) -> list[object]:
 def run_view(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, run.View):
         raise InternalError(f"{op.name} is no view", op=op)
+    if isinstance(args[0], Unshaped):
+        return [args[0]]
     array = memory(args[0], op)
     seen = array.reshape(-1).view(op.type.element.dtype) if array.dtype != op.type.element.dtype else array
     return [seen.reshape(frame.symbols.shape(op.type.shape))]
@@ -93,8 +111,13 @@ def run_view(frame: Frame, op: Op, args: list[object]) -> list[object]:
 def run_call(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, run.Call) or not isinstance(frame, MainFrame):
         raise InternalError(f"{op.name} stands outside of a lowered main", op=op)
-    run_kernel(frame.module.funcs[op.kernel], [memory(content, op) for content in args], frame.symbols)
+    run_kernel(frame.module.funcs[op.kernel], [buffer_of(content, op) for content in args], frame.symbols)
+    settle(frame)
     return []
+
+
+def buffer_of(content: object, op: Op) -> Array | Unshaped:
+    return content if isinstance(content, Unshaped) else memory(content, op)
 
 
 RUNS: dict[type[Op], Run] = {
@@ -118,21 +141,35 @@ def evaluate_main(module: Module, func: Func, feeds: Sequence[Array]) -> list[Ar
     """The outputs of a lowered function: the buffers it returns, or its parameters of the space ``output``."""
     symbols = Symbols()
     arrays = iter(feeds)
-    given: dict[int, Array] = {}
+    inputs: dict[int, Array] = {}
     for number in inputs_of(func):
-        given[number] = np.array(next(arrays), order="C")
-    for _ in range(2):  # twice: a type may use a later one's symbol
-        for number, array in given.items():
-            check_buffer(f"input {number} of {func.name}", func.args[number].type, array, symbols)
+        inputs[number] = np.array(next(arrays), order="C")
+    names = dict(zip(inputs_of(func), input_names(func), strict=True))
+    for last in (False, True):  # twice: a type may use a later one's symbol
+        for number, array in inputs.items():
+            kind = func.args[number].type
+            typed = isinstance(kind, BufferType) and array.dtype == kind.element.dtype
+            fits = typed and symbols.learn(kind.shape, array.shape)  # type: ignore[union-attr]  # it is a buffer
+            if last and not fits:
+                found = f"{array.dtype} of shape {list(array.shape)}"
+                raise UserError(f"input {names[number]!r}: expected {kind}, got {found}")
+    given: dict[int, Array | Unshaped] = {**inputs}
     for number, arg in enumerate(func.args):
         if number not in given and isinstance(arg.type, BufferType):
-            given[number] = fresh(symbols.shape(arg.type.shape), arg.type.element.dtype)
+            given[number] = fresh_buffer(arg.type, symbols, found_sizes(func))
     frame = MainFrame(module, func, symbols)
     with np.errstate(all="ignore"):
         returned = frame.run_block(func.block, [given[number] for number in range(len(func.args))])
     if returned:
         return [memory(content, func.terminator) for content in returned]
-    return [given[number] for number in range(len(func.args)) if number not in inputs_of(func)]
+    outputs = [arg for number, arg in enumerate(func.args) if number not in inputs_of(func)]
+    return [memory(frame.values[arg], func.terminator) for arg in outputs]
+
+
+def input_names(func: Func) -> list[str]:
+    given = func.attrs.get("inputs", ())
+    names = [str(name) for name in given] if isinstance(given, tuple) else []
+    return names + [func.args[n].hint or f"arg{n}" for n in inputs_of(func)][len(names) :]
 
 
 def inputs_of(func: Func) -> list[int]:

@@ -20,6 +20,7 @@ from dlc.ir.levels import Level
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.types import Layout, TensorType
 from dlc.passes.base import Pass, PassContext
+from dlc.passes.graph.fusion_roles import is_inlined
 from dlc.passes.graph.layouts import (
     Placement,
     blocked_image,
@@ -135,10 +136,15 @@ class _Worker:
         return all(op.spec.has(ELEMENTWISE) or isinstance(op, graph_shape.Constant) for op in block.ops[:-1])
 
     def matmul(self, group: graph_flow.Group, root: graph_nn.MatMul) -> None:
-        b = tensor_type(root.b)
+        a, b = tensor_type(root.a), tensor_type(root.b)
+        columns = panel_columns(a.shape[-2], b.shape[-1], self.target)
+        if 1 in b.shape[-2:]:  # a single column or row is read as it lies
+            self.results(group, False)
+            return
         if b.scalar.is_float and b.scalar.bits <= 32:
-            columns = panel_columns(tensor_type(root.a).shape[-2], b.shape[-1], self.target)
             self.set_operand(group, root.b, panel_layout(b.rank, columns))
+        elif b.scalar.is_integer and a.scalar.bits == b.scalar.bits == 8:
+            self.set_operand(group, root.b, panel_layout(b.rank, columns, group=4))
         self.results(group, False)
 
     def returned(self, end: Op) -> None:
@@ -283,13 +289,8 @@ def copy_group(value: Value, layout: Layout | None, like: Op) -> graph_flow.Grou
 
 
 def root_of(group: graph_flow.Group) -> Op | None:
-    """The op of a group that is neither element-wise nor an index map."""
-    from_maps = ("transpose", "broadcast", "slice", "reshape", "relayout", "tile", "iota", "dims")
-    for op in group.body.block.ops[:-1]:
-        plain = op.spec.has(ELEMENTWISE) or isinstance(op, graph_shape.Constant)
-        if not plain and op.name.removeprefix("graph.") not in from_maps:
-            return op
-    return None
+    """The op of a group that is not computed where it is read."""
+    return next((op for op in group.body.block.ops[:-1] if not is_inlined(op)), None)
 
 
 def outer_of(group: graph_flow.Group, inner: Value) -> Value:

@@ -11,8 +11,7 @@ from typing import ClassVar
 
 from dlc.ir.core import Module, Region
 from dlc.ir.levels import Level
-from dlc.ir.opdef import PURE
-from dlc.ir.rewrite import Rewriter
+from dlc.ir.rewrite import Rewriter, is_pure
 from dlc.passes.base import Pass, PassContext
 
 
@@ -35,7 +34,7 @@ def erase_unused(region: Region, rw: Rewriter) -> None:
         for op in reversed(list(block.ops)):
             if op.parent is None:
                 continue  # went with its user
-            if op.spec.has(PURE) and not op.has_uses():
+            if is_pure(op) and not op.has_uses():
                 rw.erase(op)
                 continue
             for inner in op.regions:

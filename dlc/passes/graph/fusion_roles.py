@@ -71,6 +71,11 @@ def is_index_map(op: Op | None) -> bool:
     return isinstance(op, Reshape | Transpose | Broadcast | Slice | Tile)
 
 
+def is_inlined(op: Op) -> bool:
+    """Whether the lowering computes `op` where its result is read; what is not inlined is the root of its group."""
+    return is_elementwise(op) or is_index_map(op) or isinstance(op, Constant | Relayout | Iota | Dims)
+
+
 def is_cheap(op: Op | None) -> bool:
     return isinstance(op, CHEAP)
 

@@ -10,8 +10,8 @@ from dlc.errors import InternalError
 from dlc.ir.core import Block, Func, Module, Op, Region, Value, merged
 from dlc.ir.dialects.graph_flow import Group, Yield
 from dlc.ir.dialects.graph_shape import Constant
-from dlc.ir.opdef import TERMINATOR
-from dlc.ir.rewrite import Rewriter, definitions
+from dlc.ir.opdef import FINDS_SIZE, TERMINATOR
+from dlc.ir.rewrite import Rewriter, definitions, found_sizes
 from dlc.passes.graph.fusion_roles import is_elementwise, kernel_of
 
 
@@ -48,8 +48,9 @@ class Partition:
         self._at_rank = dict(self.rank)
         self.graph = nx.DiGraph()
         self.graph.add_nodes_from(self.members)
+        sizes = found_sizes(block)
         for op, n in self.cluster.items():
-            sources = (self.cluster.get(source) for source in definitions(op, block))
+            sources = (self.cluster.get(source) for source in definitions(op, block, sizes))
             self.graph.add_edges_from((source, n) for source in sources if source is not None)
 
     def of(self, op: Op | None) -> int | None:
@@ -115,7 +116,7 @@ class Partition:
 def make_group(ops: list[Op], rw: Rewriter) -> Group:
     """Put ops of one block, in its order, into a group in their place. The caller sorts the block."""
     inside = set(ops)
-    outgoing = [value for op in ops for value in op.results if any(user not in inside for user in value.users())]
+    outgoing = [value for op in ops for value in op.results if is_outgoing(value, op, inside)]
     body = Body()
     for op in ops:
         body.add(op)
@@ -130,6 +131,11 @@ def make_group(ops: list[Op], rw: Rewriter) -> Group:
         if op.parent is not None:  # not yet gone with its last user
             rw.erase(op)
     return group
+
+
+def is_outgoing(value: Value, op: Op, inside: set[Op]) -> bool:
+    """Whether a group yields a result of one of its ops; that of an op run for its size may have no user at all."""
+    return any(user not in inside for user in value.users()) or (op.spec.has(FINDS_SIZE) and not op.has_uses())
 
 
 class Body:

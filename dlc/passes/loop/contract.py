@@ -5,12 +5,12 @@
         for g in [0, 4) carrying a:                            w' = w[o, 0..15, 0..3]
           a + cast(x[4*o + g]) * cast(w[o, n, g])              yield vec.dot(a, x', w')
 
-The loop over lanes (`n`) is vectorized on the way, with everything in it. The groups of `w` must be the buffer's last axis
-and the lanes the axis before it, which is what a layout with ``block(n:…, k:4)`` gives.
+The loop over lanes (`n`) is vectorized on the way, with everything in it. The groups of `w` must be the last axis of its
+buffer and the lanes the axis before it, which is what a layout with ``block(n:…, k:4)`` gives.
 
-A last, incomplete group (k not a multiple of 4; the loop over `g` is shorter) loads only what there is of `x`, and zeros
-for the rest. What fills up the group in `w` is read but multiplied by zero, so its being undefined does no harm: hence
-operands are integers. A reduction inside the lanes that does not have this form is vectorized as any other.
+A last, incomplete group (k not a multiple of 4; the loop over `g` is shorter) loads only what there is of `x`, and
+zeros for the rest. What fills up the group in `w` is read but multiplied by zero, so its being undefined does no harm:
+hence operands are integers. A reduction in the lanes that does not have this form is vectorized as any other.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class _Contractor(_Vectorizer):
             self.reason = "its term is not the product of two widened loads of integers"
             return None
         varying = [load for load in loads if any(self.steps(load, self.loop.variable))]
-        if len(varying) != 1 or op.inits[0] not in self.varying and op.results[0] not in self.varying:
+        if len(varying) != 1 or op.results[0] not in self.varying:
             self.reason = "one operand must be the same in all lanes, the other one not"
             return None
         grouped = varying[0]
@@ -132,12 +132,18 @@ class _Contractor(_Vectorizer):
 
     def group_of(self, op: loop.For, grouped: buf.Load) -> int | None:
         """The size of a group if lanes of groups fill whole rows of the last two axes."""
-        self.reason = "the groups must be the last axis of an operand, the lanes the one before it, and all inside of it"
+        self.reason = (
+            "the groups must be the last axis of an operand, the lanes the one before it, and all inside of it"
+        )
         kind = grouped.buffer.type
         if not isinstance(kind, BufferType) or kind.rank < 2:
             return None
         rest = [0] * (kind.rank - 2)
-        if self.steps(grouped, self.loop.variable) != [*rest, 1, 0] or self.steps(grouped, op.variable) != [*rest, 0, 1]:
+        if self.steps(grouped, self.loop.variable) != [*rest, 1, 0] or self.steps(grouped, op.variable) != [
+            *rest,
+            0,
+            1,
+        ]:
             return None
         rows, group = kind.shape[-2:]
         *_, row, member = self.starts(op, grouped)

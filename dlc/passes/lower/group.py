@@ -21,14 +21,11 @@ from dlc.ir.pool import ConstantPool
 from dlc.ir.types import F32, Layout, ScalarType, TensorType
 from dlc.kernel_language import syntax as s
 from dlc.kernel_language.library import Library
+from dlc.passes.graph.fusion_roles import is_inlined
 from dlc.passes.lower.elaborate import Binding, Elaborator, Frame, Tensor
 from dlc.passes.lower.scalars import Scalar
 from dlc.passes.lower.schedule import Scheduler, finish
 from dlc.target import Target
-
-INDEX_MAPS = frozenset(
-    "graph.transpose graph.broadcast graph.slice graph.reshape graph.relayout graph.tile graph.iota graph.dims graph.concat_view".split()
-)
 
 
 def tensor_type(value: Value) -> TensorType:
@@ -70,6 +67,7 @@ class GroupLowering:
         self.elaborator = Elaborator(library, Binding(self.read, self.write, computing_type, self.publish), group.loc)
         self.root = self._root()
         self._depends: dict[Value, frozenset[Value]] = {}
+        self.inlining = 0  # how many inlined kernels are being elaborated, one inside the other
 
     def _root(self) -> Op | None:
         roots = [op for op in self.body.ops[:-1] if not is_inlined(op)]
@@ -84,7 +82,7 @@ class GroupLowering:
 
     def read(self, tensor: Tensor, index: list[Expr]) -> Scalar:
         value = cast(Value, tensor.key)
-        if self.root is not None and value.owner is self.root:
+        if self.root is not None and value.owner is self.root and not self.inlining:
             return self.written(value, index)
         return self.value_at(value, index)
 
@@ -177,7 +175,9 @@ class GroupLowering:
                 position += 1
             else:
                 raise InternalError(f"kernel {kernel.name!r} cannot be inlined: it stores at computed indices", op=op)
+        self.inlining += 1
         value = self.elaborator.expression(store.value, frame)
+        self.inlining -= 1
         return self.elaborator.emit.scalar(value, computing_type(tensor_type(op.result)))
 
     def write(self, tensor: Tensor, index: list[Expr], value: object) -> None:
@@ -327,11 +327,6 @@ class GroupLowering:
 def _axis_order(layout: Layout | None, rank: int) -> tuple[int, ...]:
     """Axes from outermost to innermost, as they lie in memory before blocking."""
     return layout.order if layout is not None else tuple(range(rank))
-
-
-def is_inlined(op: Op) -> bool:
-    """Whether an op of a group is inlined where it is read, rather than being the group's root."""
-    return op.spec.has(ELEMENTWISE) or op.name in INDEX_MAPS or isinstance(op, graph_shape.Constant)
 
 
 def early_value(value: object) -> object:

@@ -53,8 +53,8 @@ class Scheduler:
             "has_loop": lambda name: bool(named_loops(self.func, name)),
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
             "depthwise_columns": lambda extent, window: depthwise_columns(_known(extent), window, self.target),
-            "tile_rows": lambda extent, blocks: best_tile(_known(extent), blocks, self.target).rows,
-            "tile_vectors": lambda extent, blocks: best_tile(_known(extent), blocks, self.target).vectors,
+            "tile_rows": lambda extent, blocks: best_tile(_known(extent), _known(blocks) or SOME_VECTORS, self.target).rows,
+            "tile_vectors": lambda extent, blocks: best_tile(_known(extent), _known(blocks) or SOME_VECTORS, self.target).vectors,
         }
 
     def extent(self, name: str) -> object:
@@ -168,7 +168,7 @@ class Scheduler:
 
     def contract(self, action: s.Action, amount: int) -> None:
         for op in named_loops(self.func, action.loops[0]):
-            contract(op, action.loops[1])
+            contract(op, action.loops[1], self.lanes, self.fill)
 
     def auto(self, action: s.Action, amount: int) -> None:
         schedule_automatically(self.func, self.lanes, self.fill)

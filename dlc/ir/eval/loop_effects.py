@@ -1,0 +1,82 @@
+"""The meaning of what a kernel tells the run: a size that it has found, and that it must stop.
+
+A buffer whose size is not known yet is `Unshaped` memory: nothing can be read from it or written to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlc.errors import InternalError, UserError
+from dlc.ir.core import Op
+from dlc.ir.dialects import buf, loop, run
+from dlc.ir.eval.frame import Array, Frame, Run, Symbols
+from dlc.ir.eval.loop_exprs import number
+from dlc.ir.expr import Expr, as_expr
+from dlc.ir.size_bounds import elements_at_most
+from dlc.ir.types import BufferType
+
+
+@dataclass(frozen=True)
+class Unshaped:
+    """Memory for the most elements that a buffer may get, in one dimension."""
+
+    memory: Array
+
+
+def open_symbols(kind: BufferType, symbols: Symbols) -> set[str]:
+    """The symbols of a buffer's shape that have no number yet."""
+    return {name for dim in kind.shape for name in as_expr(dim).symbols()} - symbols.numbers.keys()
+
+
+def room(kind: BufferType, symbols: Symbols, uppers: Mapping[str, Expr]) -> int:
+    """How many elements a buffer may get."""
+    waiting = {name: upper for name, upper in uppers.items() if name not in symbols.numbers}
+    return max(0, elements_at_most(kind.shape, waiting).evaluate(symbols.numbers))
+
+
+def shaped(memory: Array, kind: BufferType, symbols: Symbols) -> Array:
+    shape = symbols.shape(kind.shape)
+    return memory[: int(np.prod(shape, dtype=np.int64))].reshape(shape)
+
+
+def settle(frame: Frame) -> None:
+    """Shape the buffers whose sizes are known by now."""
+    for value, content in frame.values.items():
+        kind = value.type
+        if isinstance(content, Unshaped) and isinstance(kind, BufferType) and not open_symbols(kind, frame.symbols):
+            frame.values[value] = shaped(content.memory, kind, frame.symbols)
+
+
+def run_publish(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    if not isinstance(op, buf.Publish):
+        raise InternalError(f"{op.name} publishes nothing", op=op)
+    size = int(args[0])  # type: ignore[call-overload]  # a si64
+    if frame.symbols.numbers.setdefault(op.symbol, size) != size:
+        raise InternalError(f"{op.name}: {op.symbol} is {frame.symbols.numbers[op.symbol]}, found {size}", op=op)
+    settle(frame)
+    return []
+
+
+def run_check(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    if not isinstance(op, loop.Check):
+        raise InternalError(f"{op.name} checks nothing", op=op)
+    holds, first, second = (np.atleast_1d(np.asarray(content)) for content in args)
+    if holds.all():
+        return []
+    lane = int(np.argmin(holds))
+    raise UserError(op.message.format(int(np.resize(first, holds.shape)[lane]), int(np.resize(second, holds.shape)[lane])))
+
+
+def run_size_check(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    if not isinstance(op, run.Check):
+        raise InternalError(f"{op.name} checks no size", op=op)
+    if (value := number(frame, op, op.expr, ())) < 0:
+        raise UserError(op.message.format(value))
+    return []
+
+
+RUNS: dict[type[Op], Run] = {buf.Publish: run_publish, loop.Check: run_check, run.Check: run_size_check}

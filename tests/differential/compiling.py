@@ -1,0 +1,48 @@
+"""Modules of the graph level through the driver's back half: passes, lowering, a library on disk, loaded and run."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from dlc.driver.build import build_artifact
+from dlc.driver.pipeline import Lowered, Options, passes_for, run_passes
+from dlc.ir.core import Module
+from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.types import Array
+from dlc.runtime import CompiledModel, load
+from dlc.target import Target
+
+
+def lowered(module: Module, options: Options, verify: bool = True) -> Lowered:
+    """A copy of the module at the loop level."""
+    copy = module.clone()
+    names = copy.main.attrs
+    inputs = [(str(name), arg.type) for name, arg in zip(names["inputs"], copy.main.args, strict=True)]  # type: ignore[arg-type]
+    returned = copy.main.terminator.operands
+    outputs = [(str(name), v.type) for name, v in zip(names["outputs"], returned, strict=True)]  # type: ignore[arg-type]
+    records = run_passes(copy, passes_for(options), options, verify=verify)
+    return Lowered(copy, inputs, outputs, records)
+
+
+def compile_module(module: Module, target: Target | str = "host", opt_level: int = 3) -> CompiledModel:
+    """The module compiled and loaded; the module itself stays as it is."""
+    options = Options(target if isinstance(target, Target) else Target.parse(target), opt_level=opt_level)
+    with tempfile.TemporaryDirectory(prefix="dlc-test-") as folder:
+        path = Path(folder) / "model.so"
+        build_artifact(lowered(module, options), options, path)
+        return load(path, threads=1)
+
+
+def run_model(model: CompiledModel, module: Module, feeds: list[Array]) -> list[Array]:
+    """The outputs of a compiled module, in order."""
+    names = [str(name) for name in module.main.attrs["inputs"]]  # type: ignore[union-attr]
+    found = model.run(dict(zip(names, feeds, strict=True)))
+    return [np.asarray(found[str(name)]) for name in module.main.attrs["outputs"]]  # type: ignore[union-attr]
+
+
+def types_of(module: Module) -> list[str]:
+    """What `main` takes, for messages."""
+    return [str(tensor(arg)) for arg in module.main.args]

@@ -1,0 +1,145 @@
+"""What each transform makes of a small kernel, in full. ``python -m tests.loops.test_golden`` writes the files anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dlc.ir.core import Func, Value
+from dlc.ir.dialects import arith
+from dlc.ir.expr import Expr, as_expr, sym
+from dlc.ir.types import F32, UI8, BufferType
+from dlc.passes.loop.accumulate import accumulate
+from dlc.passes.loop.automatic import schedule_automatically
+from dlc.passes.loop.cleanup import clean, contract_multiply_add
+from dlc.passes.loop.contract import contract
+from dlc.passes.loop.fuse import fuse
+from dlc.passes.loop.loops import named_loops
+from dlc.passes.loop.reduce import vectorize_reduction
+from dlc.passes.loop.reorder import reorder
+from dlc.passes.loop.split import cut, split
+from dlc.passes.loop.unroll import inline_single, unroll
+from dlc.passes.loop.vectorize import vectorize
+from tests.loops.int8 import product
+from tests.loops.nests import Nest, text_of
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def row_sums(rows: Expr | int = 3, depth: Expr | int = 10) -> Func:
+    """y[i] = sum over k of x[i, k] * w[k]."""
+    shape = tuple(e.value if e.is_const else e for e in map(as_expr, (rows, depth)))
+    nest = Nest(
+        [BufferType(shape, F32, "input"), BufferType(shape[1:], F32, "input"), BufferType(shape[:1], F32, "output")]
+    )
+
+    def body(n: Nest, i: Expr) -> None:
+        def term(t: Nest, terms: list[Expr], acc: Value) -> Value:
+            return t.add(arith.Add(acc, t.add(arith.Mul(t.load(t.args[0], i, terms[0]), t.load(t.args[1], terms[0])))))
+
+        n.store(n.sums([("k", depth)], n.constant(0.0), term), n.args[2], i)
+
+    nest.loop("i", rows, body)
+    return nest.done()
+
+
+def doubled(rows: Expr | int = 2, columns: Expr | int = 10) -> Func:
+    """y[i, j] = x[i, j] + x[i, j] * s[i]."""
+    shape = tuple(e.value if e.is_const else e for e in map(as_expr, (rows, columns)))
+    nest = Nest(
+        [BufferType(shape, F32, "input"), BufferType(shape[:1], F32, "input"), BufferType(shape, F32, "output")]
+    )
+
+    def body(n: Nest, index: list[Expr]) -> None:
+        x = n.load(n.args[0], *index)
+        n.store(n.add(arith.Add(x, n.add(arith.Mul(x, n.load(n.args[1], index[0]))))), n.args[2], *index)
+
+    nest.loops([("i", rows), ("j", columns)], body)
+    return nest.done()
+
+
+def table() -> Func:
+    """y[i] = t[7 - i // 2, i * i % 3]."""
+    nest = Nest([BufferType((8, 3), UI8, "input"), BufferType((8,), UI8, "output")])
+    nest.loop("i", 8, lambda n, i: n.store(n.load(n.args[0], 7 - i // 2, i * i % 3), n.args[1], i))
+    return nest.done()
+
+
+def columns() -> Func:
+    """y[j, i] = x[i, 3 * j]."""
+    nest = Nest([BufferType((4, 13), F32, "input"), BufferType((5, 4), F32, "output")])
+    nest.loops(
+        [("i", 4), ("j", 5)], lambda n, at: n.store(n.load(n.args[0], at[0], at[1] * 3), n.args[1], at[1], at[0])
+    )
+    return nest.done()
+
+
+def on(name: str, act: Callable[..., object], *rest: object) -> Callable[[Func], None]:
+    def change(func: Func) -> None:
+        act(named_loops(func, name)[0], *rest)
+
+    return change
+
+
+def in_order(*changes: Callable[[Func], object]) -> Callable[[Func], None]:
+    def change(func: Func) -> None:
+        for each in changes:
+            each(func)
+
+    return change
+
+
+def guarded(name: str, lanes: int) -> Callable[[Func], None]:
+    return in_order(on(name, split, lanes, "o", "v", "guard"), on("v", vectorize, lanes))
+
+
+def int8(func: Func) -> None:
+    on("k", split, 4, "k.o", "k.i")(func)
+    on("n", split, 8, "n.o", "n.v")(func)
+    contract(named_loops(func, "k.i")[0], "n.v")
+
+
+CASES: dict[str, tuple[Callable[[], Func], Callable[[Func], object]]] = {
+    "split_with_a_tail": (row_sums, on("k", split, 4, "k.o", "k.i")),
+    "split_with_a_guard": (lambda: doubled(2, sym("n")), on("j", split, 4, "j.o", "j.i", "guard")),
+    "cut": (doubled, on("j", cut, 7, "j.a", "j.b")),
+    "reorder": (doubled, on("i", reorder, ["j", "i"])),
+    "unroll_and_jam": (row_sums, on("i", unroll)),
+    "inline_single": (lambda: row_sums(1), on("i", inline_single)),
+    "vectorize": (lambda: doubled(2, 8), on("j", vectorize, 8)),
+    "vectorize_some_lanes": (lambda: doubled(2, 10), guarded("j", 8)),
+    "vectorize_around_a_sum": (lambda: row_sums(4), on("i", vectorize, 4)),
+    "vectorize_gather": (table, on("i", vectorize, 8)),
+    "vectorize_with_a_step": (columns, on("j", vectorize, 5)),
+    "vectorize_reduction": (row_sums, on("k", vectorize_reduction, 4)),
+    "accumulate": (row_sums, on("k", accumulate, 4)),
+    "fuse": (lambda: doubled(sym("m"), 10), on("i", fuse, "f")),
+    "automatic": (lambda: doubled(sym("m"), sym("n")), lambda func: schedule_automatically(func, 8, False)),
+    "clean": (lambda: row_sums(2), in_order(on("i", unroll), clean)),
+    "contract_multiply_add": (lambda: doubled(2, 10), contract_multiply_add),
+    "contract": (lambda: product(2, 10, 8, 8).func, int8),
+}
+
+
+def text_for(name: str) -> str:
+    make, change = CASES[name]
+    func = make()
+    before = text_of(func)
+    change(func)
+    return f"// before\n{before}\n// after\n{text_of(func)}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_text(name: str) -> None:
+    assert text_for(name) == (FOLDER / f"{name}.txt").read_text("utf-8")
+
+
+def test_every_file_has_a_case() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.txt")) == sorted(CASES)
+
+
+if __name__ == "__main__":
+    for each in CASES:
+        (FOLDER / f"{each}.txt").write_text(text_for(each), "utf-8")

@@ -69,7 +69,7 @@ FUNCTION_ULPS = {
 
 
 def assert_within_ulps(actual: NDArray[np.floating], exact: NDArray[np.longdouble], function: str, name: str) -> float:
-    """Fail unless `actual` is as near to the exact results as `FUNCTION_ULPS` says; returns the largest error in ulps."""
+    """Fail unless `actual` is as near to `exact` as `FUNCTION_ULPS` says; returns the largest error in ulps."""
     allowed = FUNCTION_ULPS[function]
     facts = np.finfo(actual.dtype)
     with np.errstate(over="ignore"):

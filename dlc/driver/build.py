@@ -19,9 +19,8 @@ from dlc.ir.core import Func, Module
 from dlc.ir.dialects import run
 from dlc.ir.expr import Expr, as_dim
 from dlc.ir.packing import pack
-from dlc.ir.size_bounds import Uppers, at_most
+from dlc.ir.size_bounds import Uppers, at_most, upper_bounds
 from dlc.ir.types import TensorType, Type
-from dlc.passes.lower.plan_memory import upper_bounds
 from dlc.target import Target
 
 
@@ -141,11 +140,10 @@ def bound(kind: Type, uppers: Uppers) -> dict[str, object]:
 
 def assumptions(main: Func) -> list[dict[str, object]]:
     """What the runtime has to check of the input shapes. (`main` itself checks sizes that kernels find out.)"""
-    stated = main.attrs.get("assumptions", ())
     open_sizes = upper_bounds(main).keys()
     return [
         {"expr": dim(expr), "message": f"the model needs {expr} to be 0 or more"}
-        for expr in stated  # type: ignore[union-attr]  # a tuple of expressions
+        for expr in main.listed("assumptions")
         if isinstance(expr, Expr) and expr.symbols().isdisjoint(open_sizes)
     ]
 

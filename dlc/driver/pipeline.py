@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dlc.driver.watch import UNWATCHED, Watch
 from dlc.frontends.load import load_model
-from dlc.ir.core import Module
+from dlc.ir.core import Module, Value
 from dlc.ir.types import Type
 from dlc.passes.base import CompileOptions, Pass, PassContext
 from dlc.passes.graph.choose_layout import ChooseLayout
@@ -71,18 +72,19 @@ def lowered_module(
     watch.stage("import", 1)
     module = imported_module(source, options)
     main = module.main
-    names = main.attrs
-    inputs = list(zip(names["inputs"], [a.type for a in main.args], strict=True))  # type: ignore[arg-type]
-    outputs = list(zip(names["outputs"], [v.type for v in main.terminator.operands], strict=True))  # type: ignore[arg-type]
+    inputs = named_types(main.listed("inputs"), main.args)
+    outputs = named_types(main.listed("outputs"), main.terminator.operands)
     ops: dict[str, int] = {}
     for op in main.block.ops:
         ops[op.name] = ops.get(op.name, 0) + 1
     watch.stage("passes", 1)
     records = run_passes(module, passes, options, dump, verify, watch.reproducers)
     files = (str(source),) if isinstance(source, str | Path) else ()
-    return Lowered(module, inputs, outputs, records, files, ops)  # type: ignore[arg-type]
+    return Lowered(module, inputs, outputs, records, files, ops)
 
 
+def named_types(names: Sequence[object], values: Sequence[Value]) -> list[tuple[str, Type]]:
+    return [(str(name), value.type) for name, value in zip(names, values, strict=True)]
 def run_passes(
     module: Module, passes: tuple[Pass, ...], options: Options, dump: Dump | None = None, verify: bool = False,
     reproducers: Path | None = None,

@@ -17,7 +17,7 @@ from dlc.driver.watch import ignore_step
 from dlc.errors import InternalError
 from dlc.target import Target
 
-WORTH_A_HELPER = 250_000  # characters of LLVM text: about a second of code generation
+WORTH_A_HELPER = 2_500_000  # characters of LLVM text: about a second of code generation
 
 
 def compile_texts(texts: Sequence[str], target: Target, step: Callable[[], None] = ignore_step) -> list[bytes]:

@@ -330,6 +330,13 @@ class Func:
     def walk(self) -> Iterator[Op]:
         return self.body.walk()
 
+    def listed(self, name: str) -> tuple[object, ...]:
+        """The members of a list among the attributes; none if it is not there."""
+        members = self.attrs.get(name, ())
+        if not isinstance(members, tuple):
+            raise TypeError(f"{name} of {self.name} is no list")
+        return members
+
     def clone(self, name: str | None = None) -> Func:
         return Func(name or self.name, self.body.clone({}), self.results, dict(self.attrs))
 

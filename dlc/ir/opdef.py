@@ -243,17 +243,18 @@ def op_def(name: str, traits: Iterable[str] = ()) -> Callable[[type[T]], type[T]
             definition.name = key
             definition.index = n if many is None or n <= many else n - len(operand_list)
             definition.after = len(operand_list) - 1 - n
-        for group in (results, regions):
+        named: tuple[list[_Result] | list[_RegionDef], ...] = (results, regions)
+        for group in named:
             for n, item in enumerate(group):
                 item.index = n
                 item.name = next(k for k, v in body.items() if v is item)
-        for key, definition in attrs.items():
-            definition.name = key
+        for key, attribute in attrs.items():
+            attribute.name = key
         cls.spec = OpSpec(
             name, frozenset(traits), tuple(operand_list), attrs, tuple(r.name for r in results),
             tuple(r.name for r in regions), (cls.__doc__ or "").split("\n")[0],
         )  # fmt: skip
-        cls.__init__ = _construct  # type: ignore[method-assign,assignment]
+        cls.__init__ = _construct  # type: ignore[method-assign]  # what Op declares under TYPE_CHECKING
         return cls
 
     return declare

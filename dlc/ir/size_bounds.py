@@ -7,9 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dlc.ir.core import Func
 from dlc.ir.expr import Atom, Compound, Dim, Expr, as_expr, const, maximum, minimum, product, sym
 
 Uppers = Mapping[str, Expr]  # found symbol: its upper bound over other named dimensions
+
+
+def upper_bounds(main: Func) -> dict[str, Expr]:
+    """The most that each size found at run time can be, as the lowering has noted it on `main`."""
+    bounds: dict[str, Expr] = {}
+    for name, bound in zip(main.listed("derived"), main.listed("derived_upper"), strict=True):
+        if not isinstance(bound, Expr):
+            raise TypeError(f"the bound of {name} is no expression")
+        bounds[str(name)] = bound
+    return bounds
 
 
 def at_most(dim: Dim, uppers: Uppers) -> Expr:

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.generic]
 COUNT = 12_011  # odd, so that vectors have a tail
-SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 1.5, -2.5, np.inf, -np.inf, np.nan, 88.0, -88.0, 1e30, -1e30)
+SPECIAL = (
+    0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 1.5, -2.5, np.inf, -np.inf, np.nan, 88.0, -88.0, 1e30, -1e30,
+)  # fmt: skip
 
 
 def floats(dtype: type, seed: int = 0, *, largest: float = np.inf) -> Array:
@@ -46,7 +48,8 @@ def integers(dtype: type, seed: int = 0, *, low: int | None = None, high: int | 
     limits = np.iinfo(dtype)
     bottom, top = limits.min if low is None else low, limits.max if high is None else high
     small = rng.integers(max(bottom, -9), min(top, 9), COUNT // 2, endpoint=True)
-    wide = rng.integers(bottom, top, COUNT - len(small), dtype=np.uint64 if top > 2**63 - 1 else np.int64, endpoint=True)
+    width = np.uint64 if top > 2**63 - 1 else np.int64
+    wide = rng.integers(bottom, top, COUNT - len(small), dtype=width, endpoint=True)
     edges = np.array([bottom, top, 0, 1], dtype)
     return np.concatenate([edges, small.astype(dtype), wide.astype(dtype)])[:COUNT]
 

@@ -130,7 +130,8 @@ UNARY_EXACT: list[tuple[str, Callable[..., Op], tuple[ScalarType, ...]]] = [
     ("thresholded_relu", ops.ThresholdedRelu, FLOATS), ("shrink", ops.Shrink, NUMBERS),
     ("shrink-1", lambda x: ops.Shrink(x, bias=1.5, lambd=1.5), NUMBERS),
     ("clip", ops.Clip, NUMBERS), ("clip-low", lambda x: ops.Clip(x, low=-1.5), NUMBERS),
-    ("clip-high", lambda x: ops.Clip(x, high=6), NUMBERS), ("clip-wide", lambda x: ops.Clip(x, low=-1e12, high=1e25), NUMBERS),
+    ("clip-high", lambda x: ops.Clip(x, high=6), NUMBERS),
+    ("clip-wide", lambda x: ops.Clip(x, low=-1e12, high=1e25), NUMBERS),
     ("clip-both", lambda x: ops.Clip(x, low=0.0, high=6.0), NUMBERS),
 ]  # fmt: skip
 BINARY_EXACT: list[tuple[type[Op], tuple[ScalarType, ...]]] = [
@@ -142,7 +143,9 @@ BINARY_EXACT: list[tuple[type[Op], tuple[ScalarType, ...]]] = [
 
 
 def operand_pair(scalar: ScalarType) -> list[Array]:
-    return list(pairs(scalar.dtype.type, 1)) if scalar.is_float else [elements(scalar.dtype, 1), elements(scalar.dtype, 2)]
+    if scalar.is_float:
+        return list(pairs(scalar.dtype.type, 1))
+    return [elements(scalar.dtype, 1), elements(scalar.dtype, 2)]
 
 
 def arithmetic_cases() -> list[Case]:
@@ -218,10 +221,12 @@ def half_cases() -> list[Case]:
     for scalar in (F16, BF16):
         x, y = elements(scalar.dtype, 8)[:WHOLE], elements(scalar.dtype, 9)[:WHOLE]
         for kind, exact in ((ops.Exp, np.exp), (ops.Tanh, np.tanh), (ops.Gelu, exact_gelu), (ops.Relu, None)):
-            cases.append(Case(f"{kind.spec.name} {scalar}", kind, (scalar,), [x], exact, close="function" if exact else "rounded"))
+            close = "function" if exact else "rounded"
+            cases.append(Case(f"{kind.spec.name} {scalar}", kind, (scalar,), [x], exact, close=close))
         cases.append(Case(f"add {scalar}", ops.Add, (scalar, scalar), [x, y], close="rounded"))
         cases.append(Case(f"cast {scalar} f32", lambda x: ops.Cast(x, to=F32), (scalar,), [x]))
-        cases.append(Case(f"cast f32 {scalar}", lambda x, to=scalar: ops.Cast(x, to=to), (F32,), [elements(F32.dtype, 10)[:WHOLE]]))
+        wide = elements(F32.dtype, 10)[:WHOLE]
+        cases.append(Case(f"cast f32 {scalar}", lambda x, to=scalar: ops.Cast(x, to=to), (F32,), [wide]))
     return cases
 
 
@@ -287,7 +292,8 @@ def test_functions_are_within_their_ulps(label: str, compiled: Compiled) -> None
 def test_arithmetic_is_the_meanings(label: str, compiled: Compiled) -> None:
     case = CASES[label]
     got = compiled.run(case.one.name, case.arrays)
-    arrays = [array.astype(np.float32) if array.dtype.itemsize == 2 and array.dtype.kind in "fV" else array for array in case.arrays]
+    halves = (F16.dtype, BF16.dtype)
+    arrays = [array.astype(np.float32) if array.dtype in halves else array for array in case.arrays]
     with np.errstate(over="ignore"):
         want = np.asarray(meaning(case, arrays)).astype(got.dtype)
     assert_close(flushed(got), flushed(want), case.close, name=label)
@@ -303,7 +309,9 @@ def flushed(array: Array) -> Array:
 
 # -- the code ----------------------------------------------------------------------------------------------------------
 
-SCALAR_X86 = re.compile(r"\tv?((add|sub|mul|div|min|max|sqrt|fn?m(add|sub)\d+)s[sd]|cvtt?s[sid]2\w+|u?comis[sd]|p(ext|ins)r\w|call\w?)\t")
+SCALAR_X86 = re.compile(
+    r"\tv?((add|sub|mul|div|min|max|sqrt|fn?m(add|sub)\d+)s[sd]|cvtt?s[sid]2\w+|u?comis[sd]|p(ext|ins)r\w|call\w?)\t"
+)
 SCALAR_ARM = re.compile(r"\t(f(add|sub|mul|div|n?m(add|sub)|min|max|sqrt)\t[sd]\d|[su]mov\t|bl\t)")
 SHORTEST = {"relu f32": ("maxps", "fmax", 1), "clip-both f32": ("m(ax|in)ps", "f(max|min)", 2)}
 

@@ -98,14 +98,20 @@ def _float_remainder(w: Writer, kind: Type, left: str, right: str) -> str:
 
 
 def emit_extreme(op: Op, w: Writer) -> str:
-    """Minimum and maximum; NaN wins and the sign of zero is free (``nsz``): one instruction if an operand is a number."""
+    """Minimum and maximum."""
     kind = op.operands[0].type
-    args = [(kind, w.use(v)) for v in op.operands]
+    left, right = map(w.use, op.operands)
     word = "min" if isinstance(op, arith.Min) else "max"
     if scalar_type(kind).is_float:
-        return w.call(kind, f"llvm.{word}imum.{intrinsic_suffix(kind)}", args, flags="nsz ")
+        return _float_extreme(w, word, kind, left, right)
     sign = "s" if scalar_type(kind).is_signed else "u"
-    return w.call(kind, f"llvm.{sign}{word}.{intrinsic_suffix(kind)}", args)
+    return w.call(kind, f"llvm.{sign}{word}.{intrinsic_suffix(kind)}", [(kind, left), (kind, right)])
+
+
+def _float_extreme(w: Writer, word: str, kind: Type, left: str, right: str) -> str:
+    """NaN wins and the sign of zero is free (``nsz``): one instruction if an operand is a number."""
+    name = f"llvm.{word}imum.{intrinsic_suffix(kind)}"
+    return w.call(kind, name, [(kind, left), (kind, right)], flags="nsz ")
 
 
 def emit_shift(op: Op, w: Writer) -> str:
@@ -221,16 +227,16 @@ def _float_to_integer(w: Writer, operand: str, source: Type, target: Type) -> st
     top = (1 << (kind.bits - signed)) - 1
     floor = splat(number(-top - 1 if signed else 0, element), source)
     known = w.assign(f"fcmp ord {name} {operand}, {operand}")
-    held = w.call(source, f"llvm.maximum.{intrinsic_suffix(source)}", [(source, operand), (source, floor)], flags="nsz ")
+    held = _float_extreme(w, "max", source, operand, floor)
     if exact:
-        ceiling = splat(number(top, element), source)
-        held = w.call(source, f"llvm.minimum.{intrinsic_suffix(source)}", [(source, held), (source, ceiling)], flags="nsz ")
-    whole = w.assign(f"fpto{'s' if exact or signed else 'u'}i {name} {held} to {value_type(step)}")
+        held = _float_extreme(w, "min", source, held, splat(number(top, element), source))
+    wide = value_type(step)
+    whole = w.assign(f"fpto{'s' if exact or signed else 'u'}i {name} {held} to {wide}")
     if not exact:
         inside = w.assign(f"fcmp olt {name} {held}, {splat(number(top + 1, element), source)}")
-        whole = w.assign(f"select {flags} {inside}, {value_type(step)} {whole}, {value_type(step)} {splat(str(top), step)}")
-    mended = w.assign(f"select {flags} {known}, {value_type(step)} {whole}, {value_type(step)} {splat('0', step)}")
-    return mended if not exact else w.assign(f"trunc {value_type(step)} {mended} to {value_type(target)}")
+        whole = w.assign(f"select {flags} {inside}, {wide} {whole}, {wide} {splat(str(top), step)}")
+    mended = w.assign(f"select {flags} {known}, {wide} {whole}, {wide} {splat('0', step)}")
+    return mended if not exact else w.assign(f"trunc {wide} {mended} to {value_type(target)}")
 
 
 EMITTERS: dict[type[Op], Callable[..., str]] = {

@@ -6,9 +6,11 @@ a kernel may serve several nodes of the model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.errors import InternalError
-from dlc.ir.core import Func, Value
+from dlc.ir.core import Func, Op, Value
 from dlc.ir.dialects import buf, loop
 from dlc.ir.types import BOOL, VectorType
 
@@ -69,4 +71,4 @@ def _number(value: Value, lane: str, w: Writer) -> str:
     return w.assign(f"extractelement <{value.type.lanes} x i64> {text}, i64 {lane}")
 
 
-EMITTERS = {buf.Publish: emit_publish, loop.Check: emit_check}
+EMITTERS: dict[type[Op], Callable[..., None]] = {buf.Publish: emit_publish, loop.Check: emit_check}

@@ -7,6 +7,7 @@ integers, such that they hold with denormals flushed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from dlc.codegen.emit.scope import Writer
 from dlc.codegen.emit.types import splat, value_type
@@ -14,7 +15,7 @@ from dlc.ir.core import Op, Value
 from dlc.ir.dialects.arith import same_shape
 from dlc.ir.types import BOOL, F32, SI32, UI16, Type, scalar_type
 
-Emit = Callable[[Op, Writer], str]
+OpT = TypeVar("OpT", bound=Op)
 
 F16_INSTRUCTIONS = frozenset({"f16c", "fp-armv8"})
 BF16_INSTRUCTIONS = frozenset({"avx512bf16", "bf16"})
@@ -116,10 +117,10 @@ def _narrowed_f16(w: Writer, bits: str, number: Type, wide: Type) -> str:
     return w.assign(f"or {name} {chosen}, {sign}")
 
 
-def through_f32(emit: Emit) -> Emit:
+def through_f32(emit: Callable[[OpT, Writer], str]) -> Callable[[OpT, Writer], str]:
     """An emitter that computes on halves as f32."""
 
-    def emit_wide(op: Op, w: Writer) -> str:
+    def emit_wide(op: OpT, w: Writer) -> str:
         if not any(is_half(value.type) for value in op.operands):
             return emit(op, w)
         operands = []

@@ -8,7 +8,7 @@ its body, numbered through; one that has none is a single chunk and ignores the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlc.codegen.emit import arith, contract, effects, memory, transpose
@@ -23,7 +23,9 @@ from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 from dlc.target import Target
 
-EMITTERS = {**arith.EMITTERS, **memory.EMITTERS, **contract.EMITTERS, **transpose.EMITTERS, **effects.EMITTERS}
+EMITTERS: dict[type[Op], Callable[..., str | None]] = {
+    **arith.EMITTERS, **memory.EMITTERS, **contract.EMITTERS, **transpose.EMITTERS, **effects.EMITTERS,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,9 @@ class Writer:
         """Have ``declare <signature>`` in the module once."""
         self.declared[signature] = None
 
-    def call(self, result: Type, name: str, args: Sequence[tuple[Type | str, str]], stem: str = "v", flags: str = "") -> str:
+    def call(
+        self, result: Type, name: str, args: Sequence[tuple[Type | str, str]], stem: str = "v", flags: str = ""
+    ) -> str:
         """Call an intrinsic, declaring it; `flags` are fast-math flags."""
         kinds = [kind if isinstance(kind, str) else value_type(kind) for kind, _ in args]
         self.declare(f"{value_type(result)} @{name}({', '.join(kinds)})")

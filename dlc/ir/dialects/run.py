@@ -20,7 +20,7 @@ class Alloc(Op):
     """Memory of the arena; `offset` in bytes once planned."""
 
     type = attr(kind=BufferType)
-    offset = attr(None)
+    offset: AttrDef[Expr | None] = attr(None)
 
     def infer(self) -> tuple[Type, ...]:
         return (self.type,)
@@ -32,7 +32,7 @@ class Constant(Op):
 
     value = attr(kind=DenseRef)
     tensor = attr(kind=TensorType)
-    offset = attr(None)
+    offset: AttrDef[Expr | None] = attr(None)
 
     def infer(self) -> tuple[Type, ...]:
         return (self.tensor.buffer("const"),)

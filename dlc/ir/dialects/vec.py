@@ -7,7 +7,19 @@ from collections.abc import Iterator
 from dlc.ir.core import Op
 from dlc.ir.dialects.buf import buffer_type, check_index
 from dlc.ir.expr import Expr
-from dlc.ir.opdef import BUFFER, INDEX_VALUE, PURE, SCALAR_OR_VECTOR, VECTOR, Constraint, attr, op_def, operand, operands
+from dlc.ir.opdef import (
+    BUFFER,
+    INDEX_VALUE,
+    PURE,
+    SCALAR_OR_VECTOR,
+    VECTOR,
+    AttrDef,
+    Constraint,
+    attr,
+    op_def,
+    operand,
+    operands,
+)
 from dlc.ir.types import INDEX, ScalarType, Type, VectorType, scalar_type
 
 INDEX_OR_LANES = Constraint(
@@ -25,10 +37,10 @@ class Load(Op):
 
     buffer = operand(BUFFER)
     indices = operands(INDEX_VALUE)
-    at = attr(kind=tuple)
+    at: AttrDef[tuple[Expr, ...]] = attr(kind=tuple)
     lanes = attr(kind=int)
-    step = attr((), kind=tuple)
-    valid = attr(None)
+    step: AttrDef[tuple[int, ...]] = attr(())
+    valid: AttrDef[Expr | None] = attr(None)
 
     def infer(self) -> tuple[Type, ...]:
         return (VectorType(self.lanes, buffer_type(self.buffer).element),)
@@ -44,9 +56,9 @@ class Store(Op):
     value = operand(VECTOR)
     buffer = operand(BUFFER)
     indices = operands(INDEX_VALUE)
-    at = attr(kind=tuple)
-    step = attr((), kind=tuple)
-    valid = attr(None)
+    at: AttrDef[tuple[Expr, ...]] = attr(kind=tuple)
+    step: AttrDef[tuple[int, ...]] = attr(())
+    valid: AttrDef[Expr | None] = attr(None)
 
     def check(self) -> Iterator[str]:
         return check_index(self, self.buffer, self.at)
@@ -58,8 +70,7 @@ class Prefetch(Op):
 
     buffer = operand(BUFFER)
     indices = operands(INDEX_VALUE)
-    at = attr(kind=tuple)
-
+    at: AttrDef[tuple[Expr, ...]] = attr(kind=tuple)
     def check(self) -> Iterator[str]:
         return check_index(self, self.buffer, self.at)
 
@@ -73,9 +84,9 @@ class Gather(Op):
 
     buffer = operand(BUFFER)
     indices = operands(INDEX_OR_LANES)
-    at = attr(kind=tuple)
+    at: AttrDef[tuple[Expr, ...]] = attr(kind=tuple)
     lanes = attr(kind=int)
-    valid = attr(None)
+    valid: AttrDef[Expr | None] = attr(None)
 
     def infer(self) -> tuple[Type, ...]:
         return (VectorType(self.lanes, buffer_type(self.buffer).element),)

@@ -21,6 +21,7 @@ from dlc.ir.eval.loop_memory import fresh, memory
 from dlc.ir.expr import Expr, as_expr
 from dlc.ir.packing import pack
 from dlc.ir.pool import ConstantPool, DenseRef
+from dlc.ir.size_bounds import upper_bounds
 from dlc.ir.types import BufferType
 
 KERNEL_RUNS: dict[type[Op], Run] = {
@@ -56,16 +57,14 @@ class MainFrame(Frame):
     def __init__(self, module: Module, func: Func, symbols: Symbols) -> None:
         super().__init__(RUNS, module.pool, symbols)
         self.module = module
-        self.uppers = found_sizes(func)
-        planned = [op for op in func.walk() if isinstance(op, run.Alloc) and op.offset is not None]
-        sizes = [start_of(op, symbols) + bytes_of(op.type, symbols, self.uppers) for op in planned]
+        self.uppers = upper_bounds(func)
+        allocs = [op for op in func.walk() if isinstance(op, run.Alloc)]
+        sizes = [
+            number_of(op.offset, symbols) + bytes_of(op.type, symbols, self.uppers)
+            for op in allocs
+            if op.offset is not None
+        ]
         self.arena = np.full(max(sizes, default=0), 0xFF, np.uint8)  # as floats: NaN
-
-
-def found_sizes(func: Func) -> dict[str, Expr]:
-    """The most that each size found at run time can be."""
-    names, bounds = func.attrs.get("derived", ()), func.attrs.get("derived_upper", ())
-    return dict(zip(names, bounds, strict=True))  # type: ignore[arg-type]  # tuples of names and of expressions
 
 
 def bytes_of(kind: BufferType, symbols: Symbols, uppers: Mapping[str, Expr]) -> int:
@@ -78,8 +77,8 @@ def fresh_buffer(kind: BufferType, symbols: Symbols, uppers: Mapping[str, Expr])
     return fresh(symbols.shape(kind.shape), kind.element.dtype)
 
 
-def start_of(op: run.Alloc, symbols: Symbols) -> int:
-    return compiled(as_expr(op.offset))((), symbols.numbers)  # type: ignore[arg-type]  # not None where it is planned
+def number_of(expr: Expr, symbols: Symbols) -> int:
+    return compiled(as_expr(expr))((), symbols.numbers)
 
 
 def run_alloc(frame: Frame, op: Op, args: list[object]) -> list[object]:
@@ -87,7 +86,7 @@ def run_alloc(frame: Frame, op: Op, args: list[object]) -> list[object]:
         raise InternalError(f"{op.name} stands outside of a lowered main", op=op)
     if op.offset is None:
         return [fresh_buffer(op.type, frame.symbols, frame.uppers)]
-    start = start_of(op, frame.symbols)
+    start = number_of(op.offset, frame.symbols)
     flat = frame.arena[start : start + bytes_of(op.type, frame.symbols, frame.uppers)].view(op.type.element.dtype)
     return [Unshaped(flat) if open_symbols(op.type, frame.symbols) else shaped(flat, op.type, frame.symbols)]
 
@@ -156,7 +155,7 @@ def evaluate_main(module: Module, func: Func, feeds: Sequence[Array]) -> list[Ar
     given: dict[int, Array | Unshaped] = {**inputs}
     for number, arg in enumerate(func.args):
         if number not in given and isinstance(arg.type, BufferType):
-            given[number] = fresh_buffer(arg.type, symbols, found_sizes(func))
+            given[number] = fresh_buffer(arg.type, symbols, upper_bounds(func))
     frame = MainFrame(module, func, symbols)
     with np.errstate(all="ignore"):
         returned = frame.run_block(func.block, [given[number] for number in range(len(func.args))])

@@ -29,6 +29,8 @@ def accumulate(inner: loop.For, lanes: int, wide: int = 0) -> None:
     kinds = reduction_kinds(inner)
     if kinds is None or inner.step != 1 or inner.lower != 0:
         raise NotVectorizable(f"loop {inner.name_hint!r} is not a plain reduction")
+    if inner.trip_count == 0:
+        raise NotVectorizable(f"loop {inner.name_hint!r} never runs")
     if any(end.defined_by(arith.Fma) for end in inner.block.terminator.operands):
         raise NotVectorizable(f"loop {inner.name_hint!r} is contracted already")
     if any(isinstance(op, loop.For | loop.If | loop.While) for op in inner.block.ops):

@@ -33,6 +33,8 @@ def reduction_kinds(op: loop.For) -> list[str] | None:
     for number, arg in enumerate(op.block.args[1:]):
         end = op.block.terminator.operands[number]
         combiner = end.defining_op
+        if not isinstance(arg.type, ScalarType):
+            return None
         if combiner is None or type(combiner) not in _KINDS or combiner.parent is not op.block or len(arg.uses) != 1:
             return None
         at = next(iter(arg.uses))[1]

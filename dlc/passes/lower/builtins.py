@@ -10,7 +10,7 @@ from dlc.ir.core import Op
 from dlc.ir.dialects import arith
 from dlc.ir.expr import Expr, as_dim, as_expr, ceil_div, product
 from dlc.ir.types import SCALAR_NAMES, ScalarType, TensorType
-from dlc.passes.lower.scalars import Emitter, Scalar
+from dlc.passes.lower.scalars import Emitter, Scalar, as_index, as_int
 
 # scalar functions that are one op each; on compile-time numbers they are Python's
 UNARY: dict[str, type[Op]] = {
@@ -102,7 +102,7 @@ def _inverse(order: list[int]) -> list[int]:
 
 
 def _ceil_div(a: object, b: int) -> object:
-    return as_dim(ceil_div(as_expr(a), b))  # type: ignore[arg-type]
+    return as_dim(ceil_div(as_index(a), b))
 
 
 def _product(items: list[int | Expr]) -> object:
@@ -118,10 +118,10 @@ def _broadcast(index: list[object], shape: list[object]) -> list[object]:
 def _unravel(offset: object, shape: list[object]) -> list[object]:
     """The index of the element at a row-major offset."""
     index: list[object] = []
-    rest = as_expr(offset)  # type: ignore[arg-type]
+    rest = as_index(offset)
     for extent in reversed(shape[1:]):
-        index.insert(0, rest % as_expr(extent))  # type: ignore[arg-type]
-        rest = rest // as_expr(extent)  # type: ignore[arg-type]
+        index.insert(0, rest % as_index(extent))
+        rest = rest // as_index(extent)
     return [rest, *index] if shape else []
 
 
@@ -129,7 +129,7 @@ def _ravel(index: list[object], shape: list[object]) -> object:
     """The row-major offset of an index."""
     total = as_expr(0)
     for i, extent in zip(index, shape, strict=True):
-        total = total * as_expr(extent) + as_expr(i)  # type: ignore[arg-type]
+        total = total * as_index(extent) + as_index(i)
     return total
 
 
@@ -198,7 +198,7 @@ def tensor_builtin(name: str, kind: TensorType, arguments: list[object], computi
         case "shape":
             return list(kind.shape)
         case "dim":
-            return kind.shape[int(arguments[0])]  # type: ignore[call-overload]
+            return kind.shape[as_int(arguments[0])]
         case "rank":
             return kind.rank
         case "type":
@@ -206,9 +206,9 @@ def tensor_builtin(name: str, kind: TensorType, arguments: list[object], computi
         case "stored_type":
             return kind.scalar.name
         case "block":
-            return 1 if kind.layout is None else kind.layout.block_of(int(arguments[0]))  # type: ignore[call-overload]
+            return 1 if kind.layout is None else kind.layout.block_of(as_int(arguments[0]))
         case "halo":
-            return [0, 0] if kind.layout is None else list(kind.layout.halo_of(int(arguments[0])))  # type: ignore[call-overload]
+            return [0, 0] if kind.layout is None else list(kind.layout.halo_of(as_int(arguments[0])))
         case "has_halo":
             return kind.layout is not None and any(kind.layout.halo)
     return NotImplemented

@@ -28,7 +28,7 @@ from dlc.passes.lower.arrays import (
     store_element,
     variable_value,
 )
-from dlc.passes.lower.scalars import Emitter, Scalar
+from dlc.passes.lower.scalars import Emitter, Scalar, as_index, as_int, as_list, as_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,9 @@ class Elaborator:
         self.ranges[next(iter(variable.symbols()))] = (low, upper.value - 1 if upper.is_const else None)
         return block, variable
 
-    def close_loop(self, name: str, lower: Expr, upper: Expr, block: Block, inits: list[Value], ends: list[Value]) -> loop.For:
+    def close_loop(
+        self, name: str, lower: Expr, upper: Expr, block: Block, inits: list[Value], ends: list[Value]
+    ) -> loop.For:
         block.append(loop.Yield(*ends, loc=self.emit.loc))
         indices, (low, high) = self.emit.localized((lower, upper))
         made = loop.For(
@@ -137,16 +139,16 @@ class Elaborator:
             if item.splat:
                 if not isinstance(upper, list):
                     raise UserError(f"*{item.name} needs a list of extents")
-                lowers = [0] * len(upper) if item.lower is None else self.expression(item.lower, frame)
-                for n, (low, high) in enumerate(zip(lowers, upper, strict=True)):  # type: ignore[call-overload]
+                lowers = [0] * len(upper) if item.lower is None else as_list(self.expression(item.lower, frame))
+                for n, (low, high) in enumerate(zip(lowers, upper, strict=True)):
                     suffix = "last" if n == len(upper) - 1 else str(n)
-                    bounds = self.simplified(as_expr(low)), self.simplified(as_expr(high))
+                    bounds = self.simplified(as_index(low)), self.simplified(as_index(high))
                     loops.append((f"*{item.name}", f"{item.name}.{suffix}", *bounds))
                 if not upper:
                     loops.append((f"*{item.name}", "", const(0), const(0)))
                 continue
             lower = const(0) if item.lower is None else as_expr(self.index(item.lower, frame))
-            loops.append((item.name, item.name, self.simplified(lower), self.simplified(as_expr(upper))))  # type: ignore[arg-type]
+            loops.append((item.name, item.name, self.simplified(lower), self.simplified(as_index(upper))))
         return loops
 
     def nested(self, loops: list[tuple[str, str, Expr, Expr]], frame: Frame, body: Callable[[Frame], None]) -> None:
@@ -190,8 +192,7 @@ class Elaborator:
             case s.Store():
                 self.store(node, frame)
             case s.For():
-                loops = self.loop_ranges(node.ranges, frame)
-                self.nested(loops, Frame({}, frame.file, frame), lambda inner: self.statements(node.body, Frame({}, frame.file, inner)))
+                self.for_loop(node, frame)
             case s.Each():
                 self.each(node, frame)
             case s.If():
@@ -203,6 +204,12 @@ class Elaborator:
             case _:
                 raise UserError(f"{frame.file}:{node.line}: not a statement")
 
+    def for_loop(self, node: s.For, frame: Frame) -> None:
+        def body(inner: Frame) -> None:
+            self.statements(node.body, Frame({}, frame.file, inner))
+
+        self.nested(self.loop_ranges(node.ranges, frame), Frame({}, frame.file, frame), body)
+
     def store(self, node: s.Store, frame: Frame) -> None:
         target = frame.find(node.name)
         if isinstance(target, Array):
@@ -211,15 +218,20 @@ class Elaborator:
             return
         if not isinstance(target, Tensor):
             raise UserError(f"{frame.file}:{node.line}: {node.name!r} is not a result of the kernel")
-        index = [self.simplified(as_expr(i)) for i in self.arguments(node.arguments, frame)]  # type: ignore[arg-type]
+        index = [self.simplified(as_index(i)) for i in self.arguments(node.arguments, frame)]
         self.check_rank(target, index, node, frame)
         value = self.expression(node.value, frame)
         self.binding.write(target, index, value)
 
     def each(self, node: s.Each, frame: Frame) -> None:
-        for item in self.expression(node.source, frame):  # type: ignore[attr-defined]
-            members = item if len(node.names) > 1 else [item]
-            self.statements(node.body, Frame(dict(zip(node.names, members, strict=True)), frame.file, frame))
+        for inner in self.members(node, frame):
+            self.statements(node.body, inner)
+
+    def members(self, node: s.Each | s.Comprehension, frame: Frame) -> Iterator[Frame]:
+        """The names in scope for each member of the list that is gone through."""
+        for item in as_list(self.expression(node.source, frame)):
+            parts = as_list(item) if len(node.names) > 1 else [item]
+            yield Frame(dict(zip(node.names, parts, strict=True)), frame.file, frame)
 
     def check_rank(self, tensor: Tensor, index: list[Expr], node: s.Node, frame: Frame) -> None:
         if len(index) != tensor.type.rank:
@@ -299,8 +311,7 @@ class Elaborator:
             case s.Unary(kind="-", operand=operand):
                 return self.negative(self.expression(operand, frame))
             case s.Unary(operand=operand):
-                value = self.expression(operand, frame)
-                return self.emit.binary("==", value, False) if isinstance(value, Scalar) else not value
+                return self.negation(self.expression(operand, frame))
             case s.Binary(kind=kind, left=left, right=right):
                 return self.binary(kind, left, right, frame)
             case s.Conditional():
@@ -310,10 +321,9 @@ class Elaborator:
             case s.Index():
                 return self.element(node, frame)
             case s.Cut(base=base, lower=lower, upper=upper):
-                items = self.expression(base, frame)
-                low = None if lower is None else self.expression(lower, frame)
-                high = None if upper is None else self.expression(upper, frame)
-                return items[low:high]  # type: ignore[index,misc]
+                low = None if lower is None else as_int(self.expression(lower, frame))
+                high = None if upper is None else as_int(self.expression(upper, frame))
+                return as_list(self.expression(base, frame))[low:high]
             case s.ListOf(items=items):
                 return self.arguments(items, frame)
             case s.Comprehension():
@@ -339,7 +349,10 @@ class Elaborator:
             return self.emit.unary(arith.Neg, value)
         if isinstance(value, list):
             return [self.negative(v) for v in value]
-        return -value  # type: ignore[operator]
+        return -value if isinstance(value, Expr) else -as_number(value)
+
+    def negation(self, value: object) -> object:
+        return self.emit.binary("==", value, False) if isinstance(value, Scalar) else not value
 
     def binary(self, kind: str, left: s.Node, right: s.Node, frame: Frame) -> object:
         a = self.expression(left, frame)
@@ -354,18 +367,13 @@ class Elaborator:
         return self.emit.select(condition, self.expression(node.then, frame), self.expression(node.otherwise, frame))
 
     def comprehension(self, node: s.Comprehension, frame: Frame) -> object:
-        source = self.expression(node.source, frame)
-        results = []
-        for item in source:  # type: ignore[attr-defined]
-            members = item if len(node.names) > 1 else [item]
-            results.append(self.expression(node.body, Frame(dict(zip(node.names, members, strict=True)), frame.file, frame)))
-        return results
+        return [self.expression(node.body, inner) for inner in self.members(node, frame)]
 
     def element(self, node: s.Index, frame: Frame) -> object:
         base = self.expression(node.base, frame)
         arguments = self.arguments(node.arguments, frame)
         if isinstance(base, list):
-            return base[arguments[0]]  # type: ignore[call-overload]
+            return base[as_int(arguments[0])]
         if isinstance(base, Array):
             return load_element(self.emit, base, [self.as_index(a) for a in arguments])
         if not isinstance(base, Tensor):
@@ -377,7 +385,7 @@ class Elaborator:
     def as_index(self, value: object) -> Expr:
         if isinstance(value, Scalar):
             return self.emit.fresh_variable(self.emit.cast(value, INDEX).value)
-        return self.simplified(as_expr(value))  # type: ignore[arg-type]
+        return self.simplified(as_index(value))
 
     def call(self, node: s.Call, frame: Frame) -> object:
         name = node.name

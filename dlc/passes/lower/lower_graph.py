@@ -91,8 +91,8 @@ class _Lowering:
     def op(self, op: Op) -> None:
         match op:
             case graph_shape.Constant():
-                made = self.block.append(run.Constant(value=op.value, tensor=tensor_type(op.result), loc=op.loc))
-                self.buffers[op.result] = made.result
+                constant = run.Constant(value=op.value, tensor=tensor_type(op.result), loc=op.loc)
+                self.buffers[op.result] = self.block.append(constant).result
             case graph_shape.Dims():
                 wrapped = grouped(op)
                 made = self.alloc(tensor_type(op.result), op.loc)
@@ -169,7 +169,9 @@ class _Lowering:
         """Note the sizes that a kernel has found, and check what can be checked of the model's assumptions now."""
         self.uppers |= found
         waiting = {op.size for op in self.old.walk() if isinstance(op, Counting)} - self.uppers.keys()
-        for expr in self.old.attrs.get("assumptions", ()):  # type: ignore[union-attr]  # a tuple of expressions
+        for expr in self.old.listed("assumptions"):
+            if not isinstance(expr, Expr):
+                continue
             if expr.symbols() & found.keys() and expr.symbols().isdisjoint(waiting):
                 message = f"the model needs {expr} to be 0 or more, it is {{0}}"
                 self.block.append(run.Check(expr=expr, message=message))

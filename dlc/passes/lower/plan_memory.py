@@ -18,7 +18,7 @@ from dlc.ir.core import Func, Module, Value
 from dlc.ir.dialects import run
 from dlc.ir.expr import Expr, const
 from dlc.ir.levels import Level
-from dlc.ir.size_bounds import Uppers, elements_at_most
+from dlc.ir.size_bounds import Uppers, elements_at_most, upper_bounds
 from dlc.ir.types import BufferType
 from dlc.passes.base import Pass, PassContext
 
@@ -51,12 +51,6 @@ class Life:
 
     def overlaps(self, other: Life) -> bool:
         return self.first <= other.last and other.first <= self.last
-
-
-def upper_bounds(main: Func) -> dict[str, Expr]:
-    """The most that each size found at run time can be."""
-    names, bounds = main.attrs.get("derived", ()), main.attrs.get("derived_upper", ())
-    return dict(zip(names, bounds, strict=True))  # type: ignore[arg-type]  # tuples of names and of expressions
 
 
 def byte_size(kind: BufferType, uppers: Uppers = MappingProxyType({})) -> Expr:

@@ -6,15 +6,16 @@ dimensions), or a scalar that the kernel computes (`Scalar`). Arithmetic stays o
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dlc.errors import UserError
 from dlc.ir.core import Block, Location, Op, Value
 from dlc.ir.dialects import arith
 from dlc.ir.expr import Expr, as_expr, maximum, minimum, sym
 from dlc.ir.types import BOOL, F32, INDEX, SI64, ScalarType
-
 
 OpT = TypeVar("OpT", bound=Op)
 
@@ -70,8 +71,8 @@ class Emitter:
 
     # -- levels ------------------------------------------------------------------------------------------------------
 
-    def constant(self, number: object, kind: ScalarType) -> Scalar:
-        return Scalar(self.add(arith.Constant(value=_as_number(number, kind), type=kind)).result)
+    def constant(self, number: int | float, kind: ScalarType) -> Scalar:
+        return Scalar(self.add(arith.Constant(value=_of_type(number, kind), type=kind)).result)
 
     def index_value(self, expr: Expr) -> Scalar:
         operands, (local,) = self.localized((expr,))
@@ -138,7 +139,7 @@ class Emitter:
             return [self.binary(kind, a, b) for a, b in zip(left, right, strict=True)]
         if isinstance(left, list):
             return [self.binary(kind, a, right) for a in left]
-        return [self.binary(kind, left, b) for b in right]  # type: ignore[union-attr,attr-defined]
+        return [self.binary(kind, left, b) for b in as_list(right)]
 
     def select(self, condition: Scalar, then: object, otherwise: object) -> Scalar:
         a, b = self.pair(then, otherwise)
@@ -150,9 +151,41 @@ class Emitter:
             op = arith.Min if kind == "min" else arith.Max
             return Scalar(self.add(op(a.value, b.value)).result)
         if isinstance(left, float) or isinstance(right, float):
-            return (min if kind == "min" else max)(left, right)  # type: ignore[type-var]
-        made = (minimum if kind == "min" else maximum)(as_expr(left), as_expr(right))  # type: ignore[arg-type]
+            return (min if kind == "min" else max)(as_number(left), as_number(right))
+        made = (minimum if kind == "min" else maximum)(as_index(left), as_index(right))
         return made.value if made.is_const else made
+
+
+def as_list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise UserError(f"a list is needed, got {value!r}")
+    return value
+
+
+def as_index(value: object) -> Expr:
+    """A whole number or an index."""
+    if isinstance(value, float) and value.is_integer():
+        return as_expr(int(value))
+    if not isinstance(value, int | str | Expr):
+        raise UserError(f"an index is needed, got {value!r}")
+    return as_expr(value)
+
+
+def as_int(value: object) -> int:
+    """A whole number known at compile time."""
+    index = as_index(value)
+    if not index.is_const:
+        raise UserError(f"{index} is not known at compile time")
+    return index.value
+
+
+def as_number(value: object) -> int | float:
+    """A number known at compile time."""
+    if isinstance(value, Expr) and value.is_const:
+        return value.value
+    if not isinstance(value, int | float):
+        raise UserError(f"a number is needed that is known at compile time, got {value!r}")
+    return value
 
 
 def early(kind: str, left: object, right: object) -> object:
@@ -166,13 +199,12 @@ def early(kind: str, left: object, right: object) -> object:
     if isinstance(left, Expr) or isinstance(right, Expr):
         if isinstance(left, float) or isinstance(right, float):
             raise UserError(f"an index and a fraction cannot be combined by {kind!r}: cast the index")
-        a, b = as_expr(left), as_expr(right)  # type: ignore[arg-type]
-        made = _ARITHMETIC[kind](a, b)
+        made = _ARITHMETIC[kind](as_index(left), as_index(right))
         return made.value if isinstance(made, Expr) and made.is_const else made
     return _ARITHMETIC[kind](left, right)
 
 
-_ARITHMETIC = {
+_ARITHMETIC: dict[str, Callable[[Any, Any], object]] = {  # two numbers, or two indices
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
@@ -182,33 +214,29 @@ _ARITHMETIC = {
 }
 
 
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
 def _compare(kind: str, left: object, right: object) -> bool:
+    if left is None or right is None:
+        return _ORDER[kind](left, right)
     if isinstance(left, Expr) or isinstance(right, Expr):
-        difference = as_expr(left) - as_expr(right)  # type: ignore[arg-type]
+        difference = as_index(left) - as_index(right)
         if kind in ("==", "!="):
             return (difference == 0) == (kind == "==")
         if not difference.is_const:
             raise UserError(f"{left} {kind} {right} is not known at compile time")
         left, right = difference.value, 0
-    match kind:
-        case "==":
-            return bool(left == right)
-        case "!=":
-            return bool(left != right)
-        case "<":
-            return bool(left < right)  # type: ignore[operator]
-        case "<=":
-            return bool(left <= right)  # type: ignore[operator]
-        case ">":
-            return bool(left > right)  # type: ignore[operator]
-    return bool(left >= right)  # type: ignore[operator]
+    return _ORDER[kind](left, right)
 
 
-def _as_number(number: object, kind: ScalarType) -> bool | int | float:
+def _of_type(number: int | float, kind: ScalarType) -> bool | int | float:
     if kind == BOOL:
         return bool(number)
     if kind.is_float:
-        return float(number)  # type: ignore[arg-type]
+        return float(number)
     if isinstance(number, float) and number != int(number):
         raise UserError(f"{number} is not an integer, as {kind} needs")
-    return int(number)  # type: ignore[call-overload,no-any-return]
+    return int(number)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from dlc.errors import UserError
 from dlc.ir.core import Func, Op, Value
 from dlc.ir.dialects import loop
-from dlc.ir.expr import Expr, as_expr
+from dlc.ir.expr import Expr
 from dlc.kernel_language import syntax as s
 from dlc.passes.loop.automatic import schedule_automatically
 from dlc.passes.loop.cleanup import clean, contract_multiply_add
@@ -21,8 +21,11 @@ from dlc.passes.loop.transpose import plans
 from dlc.passes.loop.unroll import unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from dlc.passes.lower.elaborate import Elaborator, Frame
+from dlc.passes.lower.scalars import as_int
 from dlc.passes.lower.tiles import best_rows, best_tile, depthwise_columns, even_parts
 from dlc.target import Target
+
+SOME_VECTORS = 3  # how many vectors of a plane are counted on where their number is not known
 
 
 @dataclass
@@ -184,7 +187,7 @@ _ACTIONS = {
 def _known(extent: object) -> int | None:
     if isinstance(extent, Expr):
         return extent.value if extent.is_const else None
-    return int(as_expr(extent).value)  # type: ignore[arg-type]
+    return as_int(extent)
 
 
 def finish(func: Func) -> None:

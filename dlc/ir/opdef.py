@@ -14,7 +14,7 @@ types of its results and leaves it without a parent; a `Builder` or `Rewriter` i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast, overload
 
@@ -65,7 +65,7 @@ def rank(wanted: int) -> Constraint:
     return Constraint(f"of rank {wanted}", lambda t: isinstance(t, TensorType | BufferType) and t.rank == wanted)
 
 
-# -- descriptors ---------------------------------------------------------------------------------------------------------
+# -- descriptors -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -195,7 +195,7 @@ def region() -> Any:
     return _RegionDef()
 
 
-# -- the declaration -----------------------------------------------------------------------------------------------------
+# -- the declaration ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def op_def(name: str, traits: Iterable[str] = ()) -> Callable[[type[T]], type[T]
             definition.name = key
             definition.index = n if many is None or n <= many else n - len(operand_list)
             definition.after = len(operand_list) - 1 - n
-        named: tuple[list[_Result] | list[_RegionDef], ...] = (results, regions)
+        named: tuple[Sequence[_Result | _RegionDef], ...] = (results, regions)
         for group in named:
             for n, item in enumerate(group):
                 item.index = n

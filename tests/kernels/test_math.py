@@ -321,7 +321,7 @@ def whole_vectors(case: Case) -> One:
     return One(one.name, one.make, tuple(vector(kind.scalar, 1024) for kind in one.types))
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", LEVELS[2:])  # the linker says it of the others when they are compiled to be run
 def test_no_kernel_calls_anything(level: str, tmp_path: Path) -> None:
     write_library([case.one for case in CASES.values()], Target.parse(level), tmp_path / "kernels.so")
 

@@ -7,9 +7,11 @@ import pytest
 from onnx import TensorProto, helper
 
 import dlc
+from tests.support.guarded_memory import guarded
 from tests.support.onnx_models import TYPES, check, compiled, expected, model, node
 
-pytestmark = pytest.mark.isa("x86-64")
+__all__ = ["guarded"]
+pytestmark = [pytest.mark.isa("x86-64"), pytest.mark.usefixtures("guarded")]
 rng = np.random.default_rng(11)
 DTYPES = {
     "f32": np.float32, "f64": np.float64, "f16": np.float16, "si64": np.int64, "si32": np.int32, "si8": np.int8,
@@ -19,10 +21,10 @@ DTYPES = {
 
 def values(kind: str, *shape: int) -> np.ndarray:
     if kind == "bool":
-        return rng.random(shape) < 0.5
+        return np.asarray(rng.random(shape) < 0.5)
     if kind.startswith(("s", "u")):
-        return rng.integers(0, 100, shape).astype(DTYPES[kind])
-    return rng.standard_normal(shape).astype(DTYPES[kind])
+        return np.asarray(rng.integers(0, 100, shape)).astype(DTYPES[kind])
+    return np.asarray(rng.standard_normal(shape)).astype(DTYPES[kind])
 
 
 # -- sizes of 0 --------------------------------------------------------------------------------------------------------

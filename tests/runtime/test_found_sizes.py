@@ -8,9 +8,11 @@ import pytest
 
 import dlc
 from dlc.errors import UserError
+from tests.support.guarded_memory import guarded
 from tests.support.onnx_models import check, compiled, model, node
 
-pytestmark = pytest.mark.isa("x86-64")
+__all__ = ["guarded"]
+pytestmark = [pytest.mark.isa("x86-64"), pytest.mark.usefixtures("guarded")]
 rng = np.random.default_rng(7)
 
 

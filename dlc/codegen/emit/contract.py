@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dlc.codegen.emit.arith import convert
 from dlc.codegen.emit.scope import Writer
 from dlc.codegen.emit.types import intrinsic_suffix, splat, value_type
 from dlc.ir.core import Op
@@ -108,8 +109,7 @@ def _widened(w: Writer, text: str, kind: Type, wide: VectorType, member: int, gr
     order = ", ".join(f"i32 {lane * group + member}" for lane in range(wide.lanes))
     picked = w.assign(f"shufflevector {name} {text}, {name} poison, <{wide.lanes} x i32> <{order}>")
     narrow = VectorType(wide.lanes, scalar_type(kind))
-    word = "fpext" if scalar_type(kind).is_float else "sext" if scalar_type(kind).is_signed else "zext"
-    return w.assign(f"{word} {value_type(narrow)} {picked} to {value_type(wide)}")
+    return convert(w, picked, narrow, wide)
 
 
 def emit_reduce(op: vec.Reduce, w: Writer) -> str:

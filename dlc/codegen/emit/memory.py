@@ -93,9 +93,9 @@ def emit_store(op: buf.Store, w: Writer) -> None:
     w.line(f"store {memory_type(kind)} {text}, ptr {address}, align {scalar_type(kind).bytes}")
 
 
-def mask(w: Writer, valid: Expr, indices: list[Value], lanes: int) -> str:
-    """A vector of bools that is true in the first `valid` lanes."""
-    expr = w.canonical(valid, indices)
+def mask(w: Writer, valid: Expr | None, indices: list[Value], lanes: int) -> str:
+    """A vector of bools that is true in the first `valid` lanes (None: in all)."""
+    expr = w.canonical(as_expr(lanes if valid is None else valid), indices)
     if expr.is_const:
         return f"<{', '.join('i1 true' if lane < expr.value else 'i1 false' for lane in range(lanes))}>"
     count = w.integer(expr)
@@ -175,7 +175,7 @@ def lanes_of(w: Writer, expr: Expr, indices: list[Value], lanes: int, step: int 
             name = w.assign(f"extractelement {value_type(vector.type)} {w.use(vector)}, i64 {lane}")
             w.symbols[name] = (name, w.depth)
             values[f"d{n}"] = Expr((((name,), 1),))
-        rest = [value for value in indices]
+        rest = list(indices)
         lane_expr = expr.substitute({k: as_expr(f"\0{k}") for k in values})
         lane_expr = w.canonical(lane_expr, [v if n not in varying else rest[n] for n, v in enumerate(indices)])
         parts.append(w.integer(lane_expr.substitute({f"\0{k}": v for k, v in values.items()}) + lane * step))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dlc.codegen.emit.types import value_type
 from dlc.ir.core import Value
 from dlc.ir.expr import ZERO, Atom, Compound, Expr, Monomial
-from dlc.codegen.emit.types import value_type
 from dlc.ir.types import Type
 
 

@@ -45,7 +45,7 @@ def place(frame: Frame, op: Op, array: Array, indices: Sequence[object], shift: 
 
 
 def element(content: object, buffer: Array, op: Op) -> object:
-    return int(content) if op.results[0].type == INDEX else content  # type: ignore[call-overload,no-any-return]
+    return int(content) if op.results[0].type == INDEX else content  # type: ignore[call-overload]
 
 
 def writable(op: Op, array: Array) -> Array:
@@ -144,7 +144,7 @@ def run_gather(frame: Frame, op: Op, args: list[object]) -> list[object]:
 
 def of_lane(content: object, lane: int) -> int:
     """An index that may differ by lane."""
-    return int(content[lane]) if isinstance(content, np.ndarray) else int(content)  # type: ignore[call-overload,no-any-return]
+    return int(content[lane]) if isinstance(content, np.ndarray) else int(content)  # type: ignore[call-overload]
 
 
 RUNS: dict[type[Op], Run] = {

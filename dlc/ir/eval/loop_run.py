@@ -47,8 +47,12 @@ def check_buffer(name: str, wanted: object, array: Array, symbols: Symbols) -> N
     """Raises InternalError unless the array has the type's shape and elements; learns symbols from it."""
     if not isinstance(wanted, BufferType):
         raise InternalError(f"{name} has the type {wanted}, which is no buffer")
-    if array.dtype != wanted.element.dtype or not symbols.learn(wanted.shape, array.shape):
+    if not is_of(wanted, array, symbols):
         raise InternalError(f"{name}: expected {wanted}, got {array.dtype} of shape {list(array.shape)}")
+
+
+def is_of(kind: BufferType, array: Array, symbols: Symbols) -> bool:
+    return array.dtype == kind.element.dtype and symbols.learn(kind.shape, array.shape)
 
 
 class MainFrame(Frame):
@@ -147,8 +151,7 @@ def evaluate_main(module: Module, func: Func, feeds: Sequence[Array]) -> list[Ar
     for last in (False, True):  # twice: a type may use a later one's symbol
         for number, array in inputs.items():
             kind = func.args[number].type
-            typed = isinstance(kind, BufferType) and array.dtype == kind.element.dtype
-            fits = typed and symbols.learn(kind.shape, array.shape)  # type: ignore[union-attr]  # it is a buffer
+            fits = isinstance(kind, BufferType) and is_of(kind, array, symbols)
             if last and not fits:
                 found = f"{array.dtype} of shape {list(array.shape)}"
                 raise UserError(f"input {names[number]!r}: expected {kind}, got {found}")

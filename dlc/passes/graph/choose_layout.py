@@ -163,9 +163,9 @@ class _Worker:
             placed = Placement(value, self.lanes).layout(blocked and kind.rank == 4 and kind.scalar.bits <= 32)
             yielded = group.body.block.terminator.operands[number]
             self.place(group, yielded, placed)
-        for value, kind in zip(group.results, group.infer(), strict=True):
-            self.changed |= value.type != kind
-            value.type = kind
+        for value, laid_out in zip(group.results, group.infer(), strict=True):
+            self.changed |= value.type != laid_out
+            value.type = laid_out
 
     def place(self, group: graph_flow.Group, yielded: Value, layout: Layout | None) -> None:
         """Lay out what a group yields, and with it the values of the same shape that lead there from its root."""

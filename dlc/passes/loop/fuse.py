@@ -29,13 +29,13 @@ def fuse(outer: loop.For, name: str) -> loop.For:
     width = composer.expr(inner.upper, inner.indices)
     bound = height * width
     operands, attrs = compact(composer, {"upper": bound, "width": width})
-    upper, width = attrs["upper"], attrs["width"]
-    if not isinstance(upper, Expr) or not isinstance(width, Expr):
+    upper, row = attrs["upper"], attrs["width"]
+    if not isinstance(upper, Expr) or not isinstance(row, Expr):
         raise InternalError("bounds of a loop must be expressions", op=outer)
     body = body_block(name, outer.inits)
     made = make_loop(as_expr(0), upper, body, operands, outer.inits, kind=outer.kind, name=name, loc=outer.loc)
     mapping.ranges[body.args[0]] = (0, upper.value - 1 if upper.is_const else None)
-    shifted = width.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(operands))})
+    shifted = row.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(operands))})
     if shifted.is_const and shifted.value <= 0:
         shifted = as_expr(1)  # the loop never runs; its body must still be expressible
     whole = sym("d0")

@@ -184,7 +184,8 @@ class _Vectorizer:
         keep = Substitution(ranges=self.mapping.ranges)
         composer = Composer(keep)
         composer.operands = list(indices)
-        return tuple(composer.simplified(e) for e in op.attrs["at"])  # type: ignore[attr-defined,union-attr]
+        at = op.attrs["at"]
+        return tuple(composer.simplified(e) for e in (at if isinstance(at, tuple) else ()) if isinstance(e, Expr))
 
     def load(self, op: buf.Load, into: Block) -> None:
         steps, linear = self.accesses(op)

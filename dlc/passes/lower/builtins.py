@@ -223,7 +223,7 @@ COMBINE: dict[str, Callable[[Emitter, Scalar, Scalar], Scalar]] = {
     "any": lambda e, a, b: Scalar(e.add(arith.Or(a.value, b.value)).result),
     "all": lambda e, a, b: Scalar(e.add(arith.And(a.value, b.value)).result),
 }
-NEUTRAL: dict[str, Callable[[ScalarType], object]] = {
+NEUTRAL: dict[str, Callable[[ScalarType], int | float]] = {
     "sum": lambda kind: 0,
     "prod": lambda kind: 1,
     "max": _lowest,

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from dlc.errors import UserError
 from dlc.ir.core import Block, Location, Region, Value
 from dlc.ir.dialects import arith, loop
-from dlc.ir.expr import Expr, Range, as_expr, const, simplify
-from dlc.ir.types import INDEX, SI64, ScalarType, TensorType
+from dlc.ir.expr import Expr, Range, const, simplify
+from dlc.ir.types import INDEX, SI64
 from dlc.kernel_language import syntax as s
 from dlc.kernel_language.library import Library
 from dlc.passes.lower import builtins
@@ -28,36 +27,8 @@ from dlc.passes.lower.arrays import (
     store_element,
     variable_value,
 )
+from dlc.passes.lower.frame import Binding, Frame, Tensor
 from dlc.passes.lower.scalars import Emitter, Scalar, as_index, as_int, as_list, as_number
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A tensor that a kernel reads or writes; how is up to the `Binding`."""
-
-    name: str
-    type: TensorType
-    key: object
-
-
-@dataclass(slots=True)
-class Frame:
-    """Names in scope while one definition is elaborated."""
-
-    names: dict[str, object]
-    file: str = ""
-    parent: Frame | None = None
-
-    def find(self, name: str) -> object:
-        frame: Frame | None = self
-        while frame is not None:
-            if name in frame.names:
-                return frame.names[name]
-            frame = frame.parent
-        raise UserError(f"{name!r} is not defined")
-
-    def has(self, name: str) -> bool:
-        return name in self.names or (self.parent is not None and self.parent.has(name))
 
 
 class GiveValue(Exception):
@@ -65,16 +36,6 @@ class GiveValue(Exception):
 
     def __init__(self, value: object) -> None:
         self.value = value
-
-
-@dataclass
-class Binding:
-    """What reading and writing a tensor means: set by the lowering of a group."""
-
-    read: Callable[[Tensor, list[Expr]], Scalar]
-    write: Callable[[Tensor, list[Expr], object], None]
-    computing: Callable[[TensorType], ScalarType] = field(default=lambda kind: kind.scalar)
-    publish: Callable[[Scalar], None] | None = None  # makes a size that is found at run time known
 
 
 class Elaborator:
@@ -147,7 +108,7 @@ class Elaborator:
                 if not upper:
                     loops.append((f"*{item.name}", "", const(0), const(0)))
                 continue
-            lower = const(0) if item.lower is None else as_expr(self.index(item.lower, frame))
+            lower = const(0) if item.lower is None else self.as_index(self.expression(item.lower, frame))
             loops.append((item.name, item.name, self.simplified(lower), self.simplified(as_index(upper))))
         return loops
 
@@ -274,14 +235,6 @@ class Elaborator:
     def simplified(self, expr: Expr) -> Expr:
         return simplify(expr, self.ranges)
 
-    def index(self, node: s.Node, frame: Frame) -> Expr | int:
-        value = self.expression(node, frame)
-        if isinstance(value, Scalar):
-            return self.emit.fresh_variable(self.emit.cast(value, INDEX).value)
-        if not isinstance(value, int | Expr):
-            raise UserError(f"{frame.file}:{node.line}: an index is needed, got {value!r}")
-        return value
-
     def arguments(self, nodes: tuple[s.Node, ...], frame: Frame) -> list[object]:
         values: list[object] = []
         for node in nodes:
@@ -321,9 +274,10 @@ class Elaborator:
             case s.Index():
                 return self.element(node, frame)
             case s.Cut(base=base, lower=lower, upper=upper):
+                items = as_list(self.expression(base, frame))
                 low = None if lower is None else as_int(self.expression(lower, frame))
                 high = None if upper is None else as_int(self.expression(upper, frame))
-                return as_list(self.expression(base, frame))[low:high]
+                return items[low:high]
             case s.ListOf(items=items):
                 return self.arguments(items, frame)
             case s.Comprehension():
@@ -468,10 +422,11 @@ class Elaborator:
     def reduction(self, node: s.Reduction, frame: Frame) -> object:
         if node.kind not in builtins.COMBINE:
             raise UserError(f"no reduction {node.kind!r}; there are {', '.join(builtins.COMBINE)}")
-        loops = self.loop_ranges(node.ranges, frame)
-        return self._reduce(
-            loops, Frame({}, frame.file, frame), lambda inner: self.emit.scalar(self.expression(node.body, inner)), node.kind
-        )
+
+        def body(inner: Frame) -> Scalar:
+            return self.emit.scalar(self.expression(node.body, inner))
+
+        return self._reduce(self.loop_ranges(node.ranges, frame), Frame({}, frame.file, frame), body, node.kind)
 
     def _reduce(
         self, loops: list[tuple[str, str, Expr, Expr]], frame: Frame, body: Callable[[Frame], Scalar], kind: str
@@ -490,14 +445,14 @@ class Elaborator:
             self.memos.append({})
             frame = self.bound(frame, scope_name, variable)
         value = body(Frame({}, frame.file, frame))
-        kind_type = value.type
         if opened:
-            accumulators = [block.add_arg(kind_type, "acc") for _, _, _, block in opened]
+            neutral = builtins.NEUTRAL[kind](value.type)
+            accumulators = [block.add_arg(value.type, "acc") for _, _, _, block in opened]
             result = builtins.COMBINE[kind](self.emit, Scalar(accumulators[-1]), value)
             for depth in range(len(opened) - 1, -1, -1):
                 name, lower, upper, block = opened[depth]
                 self.emit.block = opened[depth - 1][3] if depth else outer
-                init = accumulators[depth - 1] if depth else self.emit.constant(builtins.NEUTRAL[kind](kind_type), kind_type).value
+                init = accumulators[depth - 1] if depth else self.emit.constant(neutral, value.type).value
                 result = Scalar(self.close_loop(name, lower, upper, block, [init], [result.value]).results[0])
         else:
             result = value

@@ -8,7 +8,6 @@ behind it are inlined on the value. A group without a root is a loop nest over i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
 
 from dlc.errors import InternalError, UserError
 from dlc.ir.core import Block, Func, Op, Region, Value
@@ -22,8 +21,9 @@ from dlc.ir.types import F32, Layout, ScalarType, TensorType
 from dlc.kernel_language import syntax as s
 from dlc.kernel_language.library import Library
 from dlc.passes.graph.fusion_roles import is_inlined
-from dlc.passes.lower.elaborate import Binding, Elaborator, Frame, Tensor
-from dlc.passes.lower.scalars import Scalar
+from dlc.passes.lower.elaborate import Elaborator
+from dlc.passes.lower.frame import Binding, Frame, Tensor
+from dlc.passes.lower.scalars import Scalar, as_index
 from dlc.passes.lower.schedule import Scheduler, finish
 from dlc.target import Target
 
@@ -81,7 +81,7 @@ class GroupLowering:
         return Tensor(name, tensor_type(value), value)
 
     def read(self, tensor: Tensor, index: list[Expr]) -> Scalar:
-        value = cast(Value, tensor.key)
+        value = tensor.key
         if self.root is not None and value.owner is self.root and not self.inlining:
             return self.written(value, index)
         return self.value_at(value, index)
@@ -182,7 +182,7 @@ class GroupLowering:
 
     def write(self, tensor: Tensor, index: list[Expr], value: object) -> None:
         """Store the root's result, or rather what the group makes of it."""
-        root = cast(Value, tensor.key)
+        root = tensor.key
         index = self.normal_index(root, index)
         scalar = self.elaborator.emit.scalar(value, computing_type(tensor.type))
         if scalar.type != computing_type(tensor.type):
@@ -292,7 +292,7 @@ class GroupLowering:
         loops = [(f"{axis}", f"i.{axis}", const(0), shape[axis]) for axis in order]
 
         def body(frame: Frame) -> None:
-            index = [as_expr(cast(Expr, frame.find(str(axis)))) for axis in range(len(shape))]
+            index = [as_index(frame.find(str(axis))) for axis in range(len(shape))]
             for yielded, out in results:
                 self.store(yielded, out, index)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dlc.errors import InternalError
 from dlc.ir.core import UNKNOWN, Block, Func, Region
 from dlc.ir.dialects import arith, buf
 from dlc.ir.dialects.func import Return
@@ -9,7 +10,9 @@ from dlc.ir.expr import Expr, as_expr, const
 from dlc.ir.types import Layout, TensorType
 from dlc.kernel_language.library import Library
 from dlc.passes.loop.automatic import schedule_automatically
-from dlc.passes.lower.elaborate import Binding, Elaborator, Frame
+from dlc.passes.lower.elaborate import Elaborator
+from dlc.passes.lower.frame import Binding, Frame, Tensor
+from dlc.passes.lower.scalars import Scalar, as_index
 from dlc.passes.lower.schedule import finish
 from dlc.target import Target
 
@@ -29,9 +32,17 @@ def halo_slabs(kind: TensorType) -> list[tuple[int, Expr, Expr]]:
     return slabs
 
 
+def _read(tensor: Tensor, index: list[Expr]) -> Scalar:
+    raise InternalError(f"the halo's kernel reads {tensor.name!r}")
+
+
+def _write(tensor: Tensor, index: list[Expr], value: object) -> None:
+    raise InternalError(f"the halo's kernel writes {tensor.name!r} itself")
+
+
 def halo_kernel(kind: TensorType, name: str, library: Library, target: Target) -> Func:
     """A function of one buffer, laid out as `kind`, that stores zeros in the halo."""
-    elaborator = Elaborator(library, Binding(lambda t, i: None, lambda t, i, v: None), UNKNOWN)  # type: ignore[arg-type,return-value]
+    elaborator = Elaborator(library, Binding(_read, _write), UNKNOWN)
     block = Block([kind.buffer("output")], ["y"])
     emit = elaborator.emit
     emit.block = block
@@ -49,7 +60,7 @@ def halo_kernel(kind: TensorType, name: str, library: Library, target: Target) -
             elaborator.nested(inner, frame, store)
 
     def store(frame: Frame) -> None:
-        index = tuple(as_expr(frame.find(f"o{n}" if n < first else f"s{n}")) for n in range(len(shape)))  # type: ignore[arg-type]
+        index = tuple(as_index(frame.find(f"o{n}" if n < first else f"s{n}")) for n in range(len(shape)))
         operands, at = emit.localized(index)
         zero = emit.add(arith.Constant(value=0.0 if kind.scalar.is_float else 0, type=kind.scalar))
         emit.add(buf.Store(zero.result, block.args[0], *operands, at=at))

@@ -84,7 +84,9 @@ class _Lowering:
             self.destinations[value] = out
         elif isinstance(op, graph_shape.Reshape) and op.operands[0] not in self.destinations:
             source = op.operands[0]
-            if isinstance(source.owner, graph_flow.Group) and tensor_type(source).layout is None:
+            plain = isinstance(source.owner, graph_flow.Group) and tensor_type(source).layout is None
+            # a size that the group finds may turn out too large for a reshape that assumes another
+            if plain and tensor_type(source).elements == tensor_type(value).elements:
                 self.destinations[source] = out
                 self.destinations[value] = out
 

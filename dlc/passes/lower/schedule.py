@@ -20,7 +20,8 @@ from dlc.passes.loop.split import cut, split
 from dlc.passes.loop.transpose import plans
 from dlc.passes.loop.unroll import unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
-from dlc.passes.lower.elaborate import Elaborator, Frame
+from dlc.passes.lower.elaborate import Elaborator
+from dlc.passes.lower.frame import Frame
 from dlc.passes.lower.scalars import as_int
 from dlc.passes.lower.tiles import best_rows, best_tile, depthwise_columns, even_parts
 from dlc.target import Target

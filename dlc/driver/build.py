@@ -1,4 +1,4 @@
-"""From the loop level to the shared library: kernels to objects (in helper processes when there are many), weights, link."""
+"""From the loop level to the shared library: kernels to objects (many of them in helper processes), weights, link."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ class Cache:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise UserError(
-                f"cannot make the cache folder {self.folder}: {problem.strerror}", hint="set DLC_CACHE_DIR, or cache=False"
+                f"cannot make the cache folder {self.folder}: {problem.strerror}",
+                hint="set DLC_CACHE_DIR, or cache=False",
             ) from None
         return self.folder / f"{key}.so"
 
@@ -74,8 +75,8 @@ def identity(path: str) -> list[int]:
 def model_key(source: Any, options: str) -> str:
     """The name of a compilation: hashes of the model, of the options and of dlc itself.
 
-    A file is known by its place, size, time of change and samples of its contents; reading all of a large model would take
-    longer than loading the compiled one.
+    A file is known by its place, size, time of change and samples of its contents; reading all of a large model would
+    take longer than loading the compiled one.
     """
     hasher = hashlib.blake2b(digest_size=16)
     hasher.update(options.encode())

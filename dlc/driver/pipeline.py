@@ -93,5 +93,3 @@ def run_passes(
     context = PassContext(options.target, module.pool, CompileOptions(options.opt_level, options.exact))
     manager = PassManager(passes, Checks(verify=verify, reproducers=reproducers), dump)
     return list(manager.run(module, context))
-
-

@@ -51,7 +51,8 @@ def compile_texts(texts: Sequence[str], target: Target, step: Callable[[], None]
 
 def _start(texts: list[str], settings: tuple[str, str, str]) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "dlc.driver.workers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "dlc.driver.workers"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
     )  # fmt: skip
     if process.stdin is None:

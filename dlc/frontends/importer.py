@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from dlc.errors import UnsupportedOp, UnsupportedOps, UserError
+from dlc.frontends.equal_dims import equal_dims
 from dlc.frontends.contents import is_integral, is_symbolic
 from dlc.frontends.context import ConstantStore, Handler, Item, NodeContext, Output, Unsupported
 from dlc.frontends.functions import bound_nodes
@@ -112,10 +113,11 @@ class Importer:
         func = Func("main", Region([block]), tuple(value.type for value in results))
         func.attrs["inputs"] = tuple(each.name for each in inputs)
         func.attrs["outputs"] = tuple(each.name for each in self.model.graph.outputs)
-        if self.assumptions:
-            func.attrs["assumptions"] = tuple(self.assumptions)
         module = Module(self.pool, name=self.model.name)
         module.add(func)
+        self.assumptions |= dict.fromkeys(equal_dims(module))
+        if self.assumptions:
+            func.attrs["assumptions"] = tuple(self.assumptions)
         return module
 
     def _add_inputs(self, scope: Scope, inputs: Sequence[ValueRecord], shapes: Mapping[str, Shape]) -> None:

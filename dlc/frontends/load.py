@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from dlc.frontends.coverage import Coverage, Description
     from dlc.frontends.records import ModelRecord
 
-ONNX_SUFFIXES = (".onnx", ".pb", ".ort_onnx")
 TORCHSCRIPT_SUFFIXES = (".pt", ".pth", ".jit", ".ts", ".torchscript")
 
 

@@ -1,5 +1,4 @@
-"""How a kernel's work is cut: the iterations of the parallel loops at the top of its function, one loop after the other.
-
+"""How a kernel's work is cut: the iterations of the parallel loops at the top of its function, one loop after another.
 Several such loops (the even part of a split and its rest) are independent of one another; their iterations are numbered
 through.
 """

@@ -7,7 +7,7 @@ here it is only a box with operands, attributes, results and regions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
 
@@ -395,8 +395,3 @@ class Builder:
             self.block.insert(self.at, op)
             self.at += 1
         return op
-
-
-def for_each_op(region: Region, visit: Callable[[Op], None]) -> None:
-    for op in list(region.walk()):
-        visit(op)

@@ -278,7 +278,8 @@ def _construct(
         values.pop()
     unknown = attrs.keys() - self.spec.attrs.keys()
     if unknown or any(v is None for v in values):
-        raise InternalError(f"{self.spec.name}: unknown attributes {sorted(unknown)} or an absent operand in the middle")
+        found = f"unknown attributes {sorted(unknown)} or an absent operand in the middle"
+        raise InternalError(f"{self.spec.name}: {found}")
     self.operands = cast(list[Value], values)  # the check above excludes None
     self.attrs = {
         key: attrs[key]
@@ -294,5 +295,3 @@ def _construct(
     for item in regions:
         self.add_region(item)
     self.results = [Value(t, self, n) for n, t in enumerate(self.infer())]
-
-

@@ -74,8 +74,3 @@ class ConstantPool:
     def keys(self) -> Iterator[str]:
         return iter({**self._arrays, **self._lazy})
 
-    def drop_except(self, keep: set[str]) -> None:
-        """Forget entries whose keys are not in `keep`, to free their memory."""
-        for table in (self._arrays, self._lazy):
-            for key in [k for k in table if k not in keep]:
-                del table[key]

@@ -178,15 +178,6 @@ class Rewriter:
         op.drop_operands()
         return None
 
-    def modify(self, op: Op, **attrs: Attribute) -> None:
-        """Set attributes in place; the types of the results must stay."""
-        op.attrs = {
-            key: value
-            for key in op.spec.attrs
-            if (value := attrs.get(key, op.attrs.get(key, op.spec.attrs[key].default))) != op.spec.attrs[key].default
-        }
-        self.touch(op)
-
     def set_operand(self, op: Op, number: int, value: Value) -> None:
         """Read another value; the types of the results must stay. The old one's op goes if nothing else uses it."""
         old = op.operands[number].defining_op

@@ -1,6 +1,7 @@
-"""Bounds of sizes that are found at run time: an expression over named dimensions without the symbols that kernels find.
+"""Bounds of sizes that are found at run time: an expression over named dimensions, none of which kernels find.
 
-A found symbol lies between 0 and its upper bound; all other named dimensions are numbers of 0 or more and stay as they are.
+A found symbol lies between 0 and its upper bound; all other named dimensions are numbers of 0 or more and stay as they
+are.
 """
 
 from __future__ import annotations

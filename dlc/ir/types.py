@@ -229,9 +229,6 @@ class TensorType(Type):
     def with_shape(self, shape: tuple[Dim, ...]) -> TensorType:
         return TensorType(shape, self.element)
 
-    def with_element(self, element: Element) -> TensorType:
-        return TensorType(self.shape, element, self.layout)
-
     def with_layout(self, layout: Layout | None) -> TensorType:
         return TensorType(self.shape, self.element, layout)
 

@@ -16,7 +16,6 @@ LINUX_NAMES = {
     "neon": "asimd", "fparmv8": "fp", "dotprod": "asimddp", "fullfp16": "asimdhp", "rdm": "asimdrdm",
     "lse": "atomics", "fp16fml": "asimdfhm", "rcpc": "lrcpc", "crc": "crc32", "sha2": "sha2",
 }
-X86_ONLY = frozenset(("crc32",))
 
 
 def host_machine() -> str:

@@ -18,7 +18,7 @@ from dlc.ir.dialects import graph_nn as nn
 from dlc.ir.dialects import graph_shape as shape
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import Dim, as_dim, product, sym
-from dlc.ir.types import F32, TensorType
+from dlc.ir.types import F32
 from tests.differential.generators import SYMBOLS, Sample
 from tests.differential.growing import Draw, Growing
 
@@ -41,7 +41,9 @@ def one_of(draw: Draw, values: list[Value], count: int = 3) -> Value:
 
 
 def scaled_weight(growing: Growing, *sizes: int) -> Value:
-    return growing.constant((growing.rng.uniform(-1, 1, sizes) / np.sqrt(max(1, int(np.prod(sizes[1:]))))).astype(np.float32))
+    """Weights whose first axis is the result's channels: sums of `sizes[1:]` products stay about 1."""
+    share = np.sqrt(max(1, int(np.prod(sizes[1:]))))
+    return growing.constant((growing.rng.uniform(-1, 1, sizes) / share).astype(np.float32))
 
 
 # -- images ------------------------------------------------------------------------------------------------------------
@@ -53,7 +55,9 @@ def channels(value: Value) -> int:
     return count
 
 
-def window_for(draw: Draw, growing: Growing, x: Value, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], dict[str, object]]:
+def window_for(
+    draw: Draw, growing: Growing, x: Value, sizes: tuple[int, ...]
+) -> tuple[tuple[int, ...], dict[str, object]]:
     """A window that fits x, with strides, pads (at most half of it) and dilations."""
     window, strides, dilations, before, after = [], [], [], [], []
     for dim in tensor(x).shape[2:]:
@@ -119,7 +123,7 @@ def activation(draw: Draw, growing: Growing, values: list[Value]) -> Value | Non
     x = one_of(draw, values)
     kind = draw(st.sampled_from((math.Relu, math.Relu, math.Sigmoid, math.Tanh, math.Abs, "clip", "swish")))
     if kind == "clip":
-        return result(growing.add(math.Clip(x, growing.constant(np.float32(-0.5)[()]), growing.constant(np.float32(1)[()]))), growing) if False else result(growing.add(math.Minimum(x, growing.constant(np.asarray(0.5, np.float32)))), growing)
+        return result(growing.add(math.Minimum(x, growing.constant(np.asarray(0.5, np.float32)))), growing)
     if kind == "swish":
         gate = growing.add(math.Sigmoid(x))
         return None if gate is None else result(growing.add(math.Mul(x, gate.results[0])), growing)
@@ -151,7 +155,8 @@ def pool(draw: Draw, growing: Growing, values: list[Value]) -> Value | None:
     window, attrs = window_for(draw, growing, x, (2, 3))
     kind = draw(st.sampled_from(("max", "max", "average", "lp")))
     whole, pads = draw(st.booleans()), draw(st.booleans())
-    return result(growing.add(nn.Pool(x, kind=kind, window=window, ceil=whole, count_include_pad=pads, **attrs)), growing)
+    pool = nn.Pool(x, kind=kind, window=window, ceil=whole, count_include_pad=pads, **attrs)
+    return result(growing.add(pool), growing)
 
 
 def concat(draw: Draw, growing: Growing, values: list[Value]) -> Value | None:
@@ -201,9 +206,9 @@ def shuffle(draw: Draw, growing: Growing, values: list[Value]) -> Value | None:
     dims = tensor(x).shape
     if channels(x) % 2 == 0 and draw(st.booleans()):
         split = growing.add(shape.Reshape(x, shape=(dims[0], 2, channels(x) // 2, *dims[2:])))
-        swapped = None if split is None else growing.add(
-            shape.Transpose(split.results[0], perm=(0, 2, 1, *range(3, len(dims) + 1)))
-        )
+        if split is None:
+            return None
+        swapped = growing.add(shape.Transpose(split.results[0], perm=(0, 2, 1, *range(3, len(dims) + 1))))
         return None if swapped is None else result(growing.add(shape.Reshape(swapped.results[0], shape=dims)), growing)
     perm = (0, 1, *reversed(range(2, len(dims))))
     return result(growing.add(shape.Transpose(x, perm=perm)), growing)
@@ -219,12 +224,13 @@ def normalize(draw: Draw, growing: Growing, values: list[Value]) -> Value | None
     count = tensor(x).rank
     last = growing.add(shape.Transpose(x, perm=(0, *range(2, count), 1)))
     normal = None if last is None else growing.add(nn.LayerNorm(last.results[0], axes=(count - 1,)))
-    back = None if normal is None else growing.add(shape.Transpose(normal.results[0], perm=(0, count - 1, *range(1, count - 1))))
-    return result(back, growing)
+    if normal is None:
+        return None
+    return result(growing.add(shape.Transpose(normal.results[0], perm=(0, count - 1, *range(1, count - 1)))), growing)
 
 
 IMAGE_STEPS: tuple[Step, ...] = (
-    conv, conv, conv, conv, bias, batch_norm, activation, activation, residual, residual, pool, concat, squeeze, resize,
+    conv, conv, conv, conv, conv, conv, conv, bias, batch_norm, activation, activation, residual, residual, pool, concat, squeeze, resize,
     pad, part, shuffle, normalize, conv_transpose,
 )  # fmt: skip
 
@@ -272,8 +278,8 @@ def width(value: Value) -> int:
 
 def dense(draw: Draw, growing: Growing, values: list[Value]) -> Value | None:
     x = one_of(draw, values)
-    product_ = growing.add(nn.MatMul(x, growing.constant((growing.rng.uniform(-1, 1, (width(x), made := draw(st.sampled_from(WIDTHS)))) / np.sqrt(width(x))).astype(np.float32))))
-    y = result(product_, growing)
+    made = draw(st.sampled_from(WIDTHS))
+    y = dense_of(growing, x, made)
     return y if y is None or draw(st.booleans()) else result(growing.add(math.Add(y, growing.weight(made))), growing)
 
 
@@ -358,7 +364,3 @@ def sequence_networks(draw: Draw, most_ops: int = 8) -> Sample:
     values = [growing.argument((batch, length, draw(st.sampled_from(WIDTHS))), F32)]
     grow(draw, growing, values, SEQUENCE_STEPS, most_ops)
     return finished(draw, growing, values)
-
-
-def kinds(sample: Sample) -> list[TensorType]:
-    return [tensor(arg) for arg in sample.module.main.args]

@@ -15,8 +15,14 @@ pytestmark = [pytest.mark.isa("x86-64"), pytest.mark.usefixtures("guarded")]
 rng = np.random.default_rng(3)
 
 
-def gather(shape: tuple[int | str, ...], indices: tuple[int | str, ...], axis: int = 0, kind: str = "si64") -> dlc.CompiledModel:
-    proto = model([node("Gather", ["x", "i"], ["y"], "Gather_7", axis=axis)], {"x": ("f32", shape), "i": (kind, indices)}, {"y": "f32"})
+def gather(
+    shape: tuple[int | str, ...], indices: tuple[int | str, ...], axis: int = 0, kind: str = "si64"
+) -> dlc.CompiledModel:
+    proto = model(
+        [node("Gather", ["x", "i"], ["y"], "Gather_7", axis=axis)],
+        {"x": ("f32", shape), "i": (kind, indices)},
+        {"y": "f32"},
+    )
     return compiled(proto)
 
 
@@ -37,33 +43,65 @@ def test_an_index_out_of_range_is_named(axis: int, count: int) -> None:
     for wrong in (size, -size - 1, 2**40):
         indices = good.copy()
         indices[count // 2] = wrong
-        refuses(ready, {"x": x, "i": indices}, f"gather 'Gather_7': index {wrong} is out of range for an axis of size {size}")
+        refuses(
+            ready,
+            {"x": x, "i": indices},
+            f"gather 'Gather_7': index {wrong} is out of range for an axis of size {size}",
+        )
     np.testing.assert_array_equal(ready.run({"x": x, "i": good})["y"], np.take(x, good, axis))
 
 
 def test_an_axis_of_no_elements_has_no_index() -> None:
     ready = gather(("n", 4), (2,))
-    refuses(ready, {"x": np.zeros((0, 4), np.float32), "i": np.zeros(2, np.int64)}, "index 0 is out of range for an axis of size 0")
+    refuses(
+        ready,
+        {"x": np.zeros((0, 4), np.float32), "i": np.zeros(2, np.int64)},
+        "index 0 is out of range for an axis of size 0",
+    )
 
 
 def test_indices_along_elements_and_in_vectors() -> None:
-    elements = compiled(model([node("GatherElements", ["x", "i"], ["y"], "Pick", axis=1)], {"x": ("f32", (3, 8)), "i": ("si32", (3, "m"))}, {"y": "f32"}))
+    elements = compiled(
+        model(
+            [node("GatherElements", ["x", "i"], ["y"], "Pick", axis=1)],
+            {"x": ("f32", (3, 8)), "i": ("si32", (3, "m"))},
+            {"y": "f32"},
+        )
+    )
     x = rng.standard_normal((3, 8)).astype(np.float32)
     good = rng.integers(-8, 8, (3, 21)).astype(np.int32)
     np.testing.assert_array_equal(elements.run({"x": x, "i": good})["y"], np.take_along_axis(x, good % 8, 1))
     good[1, 20] = -9
     refuses(elements, {"x": x, "i": good}, "gather_elements 'Pick': index -9 is out of range for an axis of size 8")
-    points = compiled(model([node("GatherND", ["x", "i"], ["y"], "At")], {"x": ("f32", (3, 8)), "i": ("si64", ("m", 2))}, {"y": "f32"}))
-    refuses(points, {"x": x, "i": np.array([[0, 0], [2, 8]])}, "gather_nd 'At': index 8 is out of range for an axis of size 8")
+    points = compiled(
+        model(
+            [node("GatherND", ["x", "i"], ["y"], "At")], {"x": ("f32", (3, 8)), "i": ("si64", ("m", 2))}, {"y": "f32"}
+        )
+    )
+    refuses(
+        points,
+        {"x": x, "i": np.array([[0, 0], [2, 8]])},
+        "gather_nd 'At': index 8 is out of range for an axis of size 8",
+    )
 
 
 @pytest.mark.parametrize("kind", ["ScatterElements", "ScatterND"])
 def test_places_to_write(kind: str) -> None:
     shape = (2,) if kind == "ScatterElements" else (2, 1)
-    ready = compiled(model([node(kind, ["x", "i", "u"], ["y"], "Put")], {"x": ("f32", (4,)), "i": ("si64", shape), "u": ("f32", (2,))}, {"y": "f32"}))
+    ready = compiled(
+        model(
+            [node(kind, ["x", "i", "u"], ["y"], "Put")],
+            {"x": ("f32", (4,)), "i": ("si64", shape), "u": ("f32", (2,))},
+            {"y": "f32"},
+        )
+    )
     x, updates = np.zeros(4, np.float32), np.ones(2, np.float32)
     assert ready.run({"x": x, "i": np.array([1, -1]).reshape(shape), "u": updates})["y"].tolist() == [0, 1, 0, 1]
-    refuses(ready, {"x": x, "i": np.array([1, 4]).reshape(shape), "u": updates}, "'Put': index 4 is out of range for an axis of size 4")
+    refuses(
+        ready,
+        {"x": x, "i": np.array([1, 4]).reshape(shape), "u": updates},
+        "'Put': index 4 is out of range for an axis of size 4",
+    )
 
 
 def test_two_nodes_that_share_a_kernel_are_told_apart() -> None:
@@ -91,19 +129,36 @@ def test_one_bad_index_among_many_threads() -> None:
 def test_a_slice_that_needs_more_elements() -> None:
     weights = {"a": np.array([2]), "b": np.array([5])}
     proto = model([node("Slice", ["x", "a", "b"], ["y"])], {"x": ("f32", ("n", 4))}, {"y": "f32"}, weights)
-    ready = check(proto, {"x": rng.standard_normal((7, 4)).astype(np.float32)}, {"x": rng.standard_normal((3, 4)).astype(np.float32)})
-    refuses(ready, {"x": np.zeros((1, 4), np.float32)}, "the model needs n - 2 to be 0 or more, it is -1: n = 1 by the shapes of the inputs 'x'")
+    ready = check(
+        proto,
+        {"x": rng.standard_normal((7, 4)).astype(np.float32)},
+        {"x": rng.standard_normal((3, 4)).astype(np.float32)},
+    )
+    refuses(
+        ready,
+        {"x": np.zeros((1, 4), np.float32)},
+        "the model needs n - 2 to be 0 or more, it is -1: n = 1 by the shapes of the inputs 'x'",
+    )
 
 
 def test_a_reshape_that_needs_a_certain_size() -> None:
     proto = model([node("Reshape", ["x", "s"], ["y"])], {"x": ("f32", ("n", 4))}, {"y": "f32"}, {"s": np.array([3, 8])})
     ready = check(proto, {"x": rng.standard_normal((6, 4)).astype(np.float32)})
     for n, surplus in ((5, "n * 4 - 24 to be 0 or more, it is -4"), (7, "-n * 4 + 24 to be 0 or more, it is -4")):
-        refuses(ready, {"x": np.zeros((n, 4), np.float32)}, f"the model needs {surplus}: n = {n} by the shapes of the inputs 'x'")
+        refuses(
+            ready,
+            {"x": np.zeros((n, 4), np.float32)},
+            f"the model needs {surplus}: n = {n} by the shapes of the inputs 'x'",
+        )
 
 
 def test_a_reshape_that_needs_a_certain_number_found() -> None:
-    proto = model([node("NonZero", ["x"], ["i"]), node("Reshape", ["i", "s"], ["y"])], {"x": ("f32", (2, 4))}, {"y": "si64"}, {"s": np.array([2, 3])})
+    proto = model(
+        [node("NonZero", ["x"], ["i"]), node("Reshape", ["i", "s"], ["y"])],
+        {"x": ("f32", (2, 4))},
+        {"y": "si64"},
+        {"s": np.array([2, 3])},
+    )
     x = np.zeros((2, 4), np.float32)
     x[0, :3] = 1
     ready = check(proto, {"x": x})

@@ -74,7 +74,8 @@ def test_what_is_computed_from_a_found_size() -> None:
 def test_reshape_slice_and_concatenation() -> None:
     weights = {"flat": np.array([-1]), "one": np.array([1]), "two": np.array([2]), "zero": np.array([0])}
     nodes = [
-        node("NonZero", ["x"], ["i"]), node("Reshape", ["i", "flat"], ["r"]), node("Slice", ["i", "zero", "one", "zero"], ["s"]),
+        node("NonZero", ["x"], ["i"]), node("Reshape", ["i", "flat"], ["r"]),
+        node("Slice", ["i", "zero", "one", "zero"], ["s"]),
         node("Concat", ["i", "i"], ["c"], axis=1), node("Squeeze", ["s", "zero"], ["rows"]),
         node("Gather", ["x", "rows"], ["g"], axis=0), node("Relu", ["g"], ["y"]),
     ]  # fmt: skip
@@ -98,7 +99,11 @@ def test_a_size_found_in_something_of_a_found_size() -> None:
 
 
 def test_a_product_over_a_found_size() -> None:
-    nodes = [node("Compress", ["x", "c"], ["some"], axis=0), node("MatMul", ["some", "w"], ["p"]), node("Relu", ["p"], ["y"])]
+    nodes = [
+        node("Compress", ["x", "c"], ["some"], axis=0),
+        node("MatMul", ["some", "w"], ["p"]),
+        node("Relu", ["p"], ["y"]),
+    ]
     weights = {"w": rng.standard_normal((32, 48)).astype(np.float32)}
     proto = model(nodes, {"x": ("f32", ("n", 32)), "c": ("bool", ("n",))}, {"y": "f32"}, weights)
     check(proto, *({"x": sparse(n, 32), "c": rng.random(n) < 0.5} for n in (4, 33)), tolerance=1e-4)
@@ -150,7 +155,12 @@ def test_what_reads_a_size_stays_behind_what_finds_it() -> None:
 
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_every_optimization_level(level: int) -> None:
-    nodes = [node("NonZero", ["x"], ["i"]), node("Transpose", ["i"], ["t"]), node("GatherND", ["x", "t"], ["v"]), node("Neg", ["v"], ["y"])]
+    nodes = [
+        node("NonZero", ["x"], ["i"]),
+        node("Transpose", ["i"], ["t"]),
+        node("GatherND", ["x", "t"], ["v"]),
+        node("Neg", ["v"], ["y"]),
+    ]
     proto = model(nodes, {"x": ("f32", ("n", 5))}, {"y": "f32"})
     x = sparse(6, 5)
     ready = dlc.compile(proto, cache=False, opt_level=level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ CANARY = 0x5A
 class GuardedMemory:
     """What the runtime's `Memory` is, with guards."""
 
-    kept: list[GuardedMemory] = []
+    kept: ClassVar[list[GuardedMemory]] = []
 
     def __init__(self, size: int) -> None:
         self.raw = np.full(size + 64 + 2 * GUARD, CANARY, np.uint8)

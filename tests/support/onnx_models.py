@@ -20,7 +20,9 @@ TYPES = {
 }  # fmt: skip
 
 
-def node(kind: str, inputs: Sequence[str], outputs: Sequence[str], name: str = "", **attributes: object) -> onnx.NodeProto:
+def node(
+    kind: str, inputs: Sequence[str], outputs: Sequence[str], name: str = "", **attributes: object
+) -> onnx.NodeProto:
     return helper.make_node(kind, list(inputs), list(outputs), name or f"{kind}_{outputs[0]}", **attributes)
 
 

@@ -63,7 +63,7 @@ def emit_binary(op: Op, w: Writer) -> str:
 def _integer_division(op: Op, w: Writer, left: str, right: str) -> str:
     """LLVM leaves x / 0 and least / -1 undefined and x86 traps on them, so the divisor becomes 1 there.
 
-    ``x / -1`` is ``-x``, which wraps; ``x / 0`` is some number: lanes past the end of a vector divide by what they hold.
+    ``x / -1`` is ``-x``, which wraps; ``x / 0`` is some number: lanes past a vector's end divide by what they hold.
     """
     kind = op.operands[0].type
     name, signed = value_type(kind), scalar_type(kind).is_signed
@@ -86,7 +86,7 @@ def _integer_division(op: Op, w: Writer, left: str, right: str) -> str:
 
 
 def _float_remainder(w: Writer, kind: Type, left: str, right: str) -> str:
-    """``x - y * trunc(x / y)`` loses bits for large quotients; LLVM's frem would call libm's fmod, which we do not link.
+    """``x - y * trunc(x / y)`` loses bits for large quotients; LLVM's frem would call libm's fmod, which is not linked.
 
     The exact remainder is computed by the kernel library (`fmod` there); this is only the last step's form.
     """

@@ -23,31 +23,36 @@ class Row:
     needs: frozenset[str]
 
 
-# vec.dot(acc, x, y); newest first. vpdpbusd takes x unsigned and y signed; AArch64's dot products come with one sign each.
+# vec.dot(acc, x, y); newest first. vpdpbusd takes x unsigned and y signed; AArch64's dot products have one sign each.
 DOT_ROWS = (
-    Row("vector<16xsi32>", ("vector<64xui8>", "vector<64xsi8>"), "llvm.x86.avx512.vpdpbusd.512", frozenset({"avx512vnni"})),
-    Row("vector<8xsi32>", ("vector<32xui8>", "vector<32xsi8>"), "llvm.x86.avx512.vpdpbusd.256", frozenset({"avx512vnni", "avx512vl"})),
-    Row("vector<8xsi32>", ("vector<32xui8>", "vector<32xsi8>"), "llvm.x86.avx512.vpdpbusd.256", frozenset({"avxvnni"})),
-    Row("vector<4xsi32>", ("vector<16xsi8>", "vector<16xsi8>"), "llvm.aarch64.neon.sdot.v4i32.v16i8", frozenset({"dotprod"})),
-    Row("vector<4xsi32>", ("vector<16xui8>", "vector<16xui8>"), "llvm.aarch64.neon.udot.v4i32.v16i8", frozenset({"dotprod"})),
-    Row("vector<4xsi32>", ("vector<16xui8>", "vector<16xsi8>"), "llvm.aarch64.neon.usdot.v4i32.v16i8", frozenset({"i8mm"})),
+    Row("16xsi32", ("64xui8", "64xsi8"), "llvm.x86.avx512.vpdpbusd.512", frozenset({"avx512vnni"})),
+    Row("8xsi32", ("32xui8", "32xsi8"), "llvm.x86.avx512.vpdpbusd.256", frozenset({"avx512vnni", "avx512vl"})),
+    Row("8xsi32", ("32xui8", "32xsi8"), "llvm.x86.avx512.vpdpbusd.256", frozenset({"avxvnni"})),
+    Row("4xsi32", ("16xsi8", "16xsi8"), "llvm.aarch64.neon.sdot.v4i32.v16i8", frozenset({"dotprod"})),
+    Row("4xsi32", ("16xui8", "16xui8"), "llvm.aarch64.neon.udot.v4i32.v16i8", frozenset({"dotprod"})),
+    Row("4xsi32", ("16xui8", "16xsi8"), "llvm.aarch64.neon.usdot.v4i32.v16i8", frozenset({"i8mm"})),
 )
 
 
 def emit_dot(op: vec.Dot, w: Writer) -> str:
-    kinds = (str(op.x.type), str(op.y.type))
+    kinds = (_lanes(op.x.type), _lanes(op.y.type))
     for row in DOT_ROWS:
-        if row.result == str(op.acc.type) and row.operands == kinds and row.needs <= w.features:
+        if row.result == _lanes(op.acc.type) and row.operands == kinds and row.needs <= w.features:
             return w.call(op.acc.type, row.intrinsic, [(v.type, w.use(v)) for v in (op.acc, op.x, op.y)])
     pairs = _pair_row(op, w)
     return _expanded_dot(op, w) if pairs is None else _dot_in_pairs(op, w, pairs)
 
 
+def _lanes(kind: Type) -> str:
+    """A vector type as the tables name it: vector<8xsi32> as 8xsi32."""
+    return str(kind).removeprefix("vector<").removesuffix(">")
+
+
 # sums of two products of 16-bit numbers; widest first
 PAIR_ROWS = (
-    Row("vector<16xsi32>", (), "llvm.x86.avx512.pmaddw.d.512", frozenset({"avx512bw"})),
-    Row("vector<8xsi32>", (), "llvm.x86.avx2.pmadd.wd", frozenset({"avx2"})),
-    Row("vector<4xsi32>", (), "llvm.x86.sse2.pmadd.wd", frozenset({"sse2"})),
+    Row("16xsi32", (), "llvm.x86.avx512.pmaddw.d.512", frozenset({"avx512bw"})),
+    Row("8xsi32", (), "llvm.x86.avx2.pmadd.wd", frozenset({"avx2"})),
+    Row("4xsi32", (), "llvm.x86.sse2.pmadd.wd", frozenset({"sse2"})),
 )
 
 
@@ -58,7 +63,7 @@ def _pair_row(op: vec.Dot, w: Writer) -> Row | None:
         return None
     if any(scalar_type(v.type).name not in ("si8", "ui8") for v in (op.x, op.y)):
         return None
-    return next((row for row in PAIR_ROWS if row.result == str(acc) and row.needs <= w.features), None)
+    return next((row for row in PAIR_ROWS if row.result == _lanes(acc) and row.needs <= w.features), None)
 
 
 def _dot_in_pairs(op: vec.Dot, w: Writer, row: Row) -> str:
@@ -96,7 +101,8 @@ def _expanded_dot(op: vec.Dot, w: Writer) -> str:
         x = _widened(w, w.use(op.x), op.x.type, acc_type, member, group)
         y = _widened(w, w.use(op.y), op.y.type, acc_type, member, group)
         if acc_type.element.is_float:
-            total = w.call(acc_type, f"llvm.fmuladd.{intrinsic_suffix(acc_type)}", [(acc_type, x), (acc_type, y), (acc_type, total)])
+            name = f"llvm.fmuladd.{intrinsic_suffix(acc_type)}"
+            total = w.call(acc_type, name, [(acc_type, x), (acc_type, y), (acc_type, total)])
         else:
             product = w.assign(f"mul {value_type(acc_type)} {x}, {y}")
             total = w.assign(f"add {value_type(acc_type)} {total}, {product}")

@@ -40,10 +40,9 @@ def emit_check(op: loop.Check, w: Writer) -> None:
     w.declare(f"hidden {FAIL}")
     condition = w.use(op.condition)
     lanes = op.condition.type.lanes if isinstance(op.condition.type, VectorType) else 0
+    holds = condition
     if lanes:
         holds = w.call(BOOL, f"llvm.vector.reduce.and.v{lanes}i1", [(op.condition.type, condition)])
-    else:
-        holds = condition
     failed, following = w.new_block("failed"), w.new_block("checked")
     w.line(f"br i1 {holds}, label %{following.label}, label %{failed.label}")
     w.scopes.append(Scope(failed))

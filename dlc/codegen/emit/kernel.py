@@ -2,8 +2,8 @@
 
     i32 kernel(ptr ctx, ptr dims, ptr buffers, i64 begin, i64 end)
 
-`buffers` holds one pointer per parameter. The kernel runs the iterations [begin, end) of the parallel loops at the top of
-its body, numbered through; one that has none is a single chunk and ignores the bounds.
+`buffers` holds one pointer per parameter. The kernel runs the iterations [begin, end) of the parallel loops at the top
+of its body, numbered through; one that has none is a single chunk and ignores the bounds.
 """
 
 from __future__ import annotations
@@ -59,9 +59,8 @@ def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | 
     w.line("ret i32 0")
     label = name or func.name
     body = "\n".join(f"{b.label}:\n" + "\n".join(f"  {line}" for line in b.lines) for b in w.blocks)
-    text = (
-        f"define hidden i32 @{label}(ptr noalias %ctx, ptr noalias %dims, ptr noalias %buffers, i64 %begin, i64 %end) #0 {{\n{body}\n}}\n"
-    )
+    parameters = "ptr noalias %ctx, ptr noalias %dims, ptr noalias %buffers, i64 %begin, i64 %end"
+    text = f"define hidden i32 @{label}({parameters}) #0 {{\n{body}\n}}\n"
     return EmittedKernel(label, text, tuple(w.declared), chunk_count(func))
 
 
@@ -85,7 +84,8 @@ def _chunk_bounds(op: loop.For, start: Expr, loops: int, w: Writer) -> tuple[str
     w.declare("i64 @llvm.smax.i64(i64, i64)")
     w.declare("i64 @llvm.smin.i64(i64, i64)")
     low, high = w.assign(f"sub i64 %begin, {first}"), w.assign(f"sub i64 %end, {first}")
-    return w.assign(f"call i64 @llvm.smax.i64(i64 {low}, i64 0)"), w.assign(f"call i64 @llvm.smin.i64(i64 {high}, i64 {count})")
+    begin = w.assign(f"call i64 @llvm.smax.i64(i64 {low}, i64 0)")
+    return begin, w.assign(f"call i64 @llvm.smin.i64(i64 {high}, i64 {count})")
 
 
 def _used_symbols(func: Func) -> set[str]:

@@ -19,7 +19,6 @@ from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 
-
 Codes = Mapping[Op, int]  # per call what is added to the number of the kernel's error; per check its number
 
 
@@ -137,7 +136,8 @@ def _call(w: Writer, op: run.Call, first_code: int | None) -> None:
     before.lines.append(f"br i1 {bad}, label %{failed.label}, label %{following.label}")
     if first_code is not None:  # the kernel's own number becomes one that stands for this call
         code, own = w.fresh("code"), w.fresh("own")
-        failed.lines.append(f"{own} = load i32, ptr %ctx")  # not the status: of several chunks one has recorded its error
+        # not the status: of several chunks one has recorded its error
+        failed.lines.append(f"{own} = load i32, ptr %ctx")
         failed.lines.append(f"{code} = add i32 {own}, {first_code}")
         failed.lines.append(f"store i32 {code}, ptr %ctx")
         status = code

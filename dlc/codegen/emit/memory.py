@@ -100,15 +100,13 @@ def mask(w: Writer, valid: Expr | None, indices: list[Value], lanes: int) -> str
         return f"<{', '.join('i1 true' if lane < expr.value else 'i1 false' for lane in range(lanes))}>"
     count = w.integer(expr)
     # 32-bit lanes: a compare of 64-bit ones would need two registers
-    low = w.call(ScalarType("si32"), "llvm.smin.i32", [("i32", w.assign(f"trunc i64 {count} to i32")), ("i32", str(lanes))])
+    short = w.assign(f"trunc i64 {count} to i32")
+    low = w.call(ScalarType("si32"), "llvm.smin.i32", [("i32", short), ("i32", str(lanes))])
     first = w.assign(f"insertelement <{lanes} x i32> poison, i32 {low}, i64 0")
     wide = w.assign(f"shufflevector <{lanes} x i32> {first}, <{lanes} x i32> poison, <{lanes} x i32> zeroinitializer")
     numbers = f"<{', '.join(f'i32 {lane}' for lane in range(lanes))}>"
     return w.assign(f"icmp slt <{lanes} x i32> {numbers}, {wide}")
 
-
-def _zero(kind: Type) -> str:
-    return splat(number(0, scalar_type(kind) if scalar_type(kind) != BOOL else UI8), kind if scalar_type(kind) != BOOL else same_shape(kind, UI8))
 
 
 def emit_vector_load(op: vec.Load, w: Writer) -> str:
@@ -121,12 +119,11 @@ def emit_vector_load(op: vec.Load, w: Writer) -> str:
         bits = mask(w, op.valid, op.indices, op.lanes)
         address = pointer(w, op.buffer, op.at, op.indices)
         name = f"llvm.masked.load.{intrinsic_suffix(stored)}.p0"
-        align = scalar_type(kind).bytes
-        w.declare(f"{value_type(stored)} @{name}(ptr, <{op.lanes} x i1>, {value_type(stored)})")
-        loaded = w.assign(
-            f"call {value_type(stored)} @{name}(ptr align {align} {address}, <{op.lanes} x i1> {bits}, {value_type(stored)} {_zero(kind)})"
-        )
-        return from_memory(w, loaded, kind)
+        align, vector = scalar_type(kind).bytes, value_type(stored)
+        w.declare(f"{vector} @{name}(ptr, <{op.lanes} x i1>, {vector})")
+        others = f"{vector} {splat(number(0, scalar_type(stored)), stored)}"
+        arguments = f"ptr align {align} {address}, <{op.lanes} x i1> {bits}, {others}"
+        return from_memory(w, w.assign(f"call {vector} @{name}({arguments})"), kind)
     return _strided_load(op, w, stride, stored)
 
 
@@ -136,7 +133,8 @@ def _strided_load(op: vec.Load, w: Writer, stride: Expr, stored: Type) -> str:
     step = w.canonical(stride, [])
     if op.valid is not None:
         offsets = _vector_of(w, [w.integer(base + step * lane) for lane in range(op.lanes)], "i64")
-        return from_memory(w, _gather(w, op.buffer, offsets, stored, mask(w, op.valid, op.indices, op.lanes)), op.result.type)
+        bits = mask(w, op.valid, op.indices, op.lanes)
+        return from_memory(w, _gather(w, op.buffer, offsets, stored, bits), op.result.type)
     parts = []
     for lane in range(op.lanes):
         address = w.address(w.use(op.buffer), w.depths[op.buffer], element, base + step * lane)
@@ -157,11 +155,10 @@ def _gather(w: Writer, buffer: Value, offsets: str, stored: Type, bits: str) -> 
     element = memory_type(scalar_type(stored))
     places = w.assign(f"getelementptr {element}, ptr {w.use(buffer)}, <{lanes} x i64> {offsets}")
     name = f"llvm.masked.gather.{intrinsic_suffix(stored)}.v{lanes}p0"
-    w.declare(f"{value_type(stored)} @{name}(<{lanes} x ptr>, <{lanes} x i1>, {value_type(stored)})")
-    align = scalar_type(stored).bytes
-    return w.assign(
-        f"call {value_type(stored)} @{name}(<{lanes} x ptr> align {align} {places}, <{lanes} x i1> {bits}, {value_type(stored)} zeroinitializer)"
-    )
+    align, vector = scalar_type(stored).bytes, value_type(stored)
+    w.declare(f"{vector} @{name}(<{lanes} x ptr>, <{lanes} x i1>, {vector})")
+    arguments = f"<{lanes} x ptr> align {align} {places}, <{lanes} x i1> {bits}, {vector} zeroinitializer"
+    return w.assign(f"call {vector} @{name}({arguments})")
 
 
 def lanes_of(w: Writer, expr: Expr, indices: list[Value], lanes: int, step: int = 0) -> str:
@@ -221,7 +218,8 @@ def emit_broadcast(op: vec.Broadcast, w: Writer) -> str:
     if bits in (16, 32, 64) and kind.element != BOOL and op.lanes % kind.lanes == 0:  # one number, to broadcast at once
         whole = w.assign(f"bitcast {name} {w.use(op.x)} to i{bits}")
         count = op.lanes // kind.lanes
-        return w.assign(f"bitcast <{count} x i{bits}> {_splat(w, whole, f'i{bits}', count)} to {value_type(op.result.type)}")
+        repeated = _splat(w, whole, f"i{bits}", count)
+        return w.assign(f"bitcast <{count} x i{bits}> {repeated} to {value_type(op.result.type)}")
     order = ", ".join(f"i32 {lane % kind.lanes}" for lane in range(op.lanes))
     return w.assign(f"shufflevector {name} {w.use(op.x)}, {name} poison, <{op.lanes} x i32> <{order}>")
 
@@ -264,9 +262,8 @@ def _strided_store(op: vec.Store, w: Writer, stride: Expr, text: str, stored: Ty
     bits = mask(w, op.valid, op.indices, lanes)
     name = f"llvm.masked.scatter.{intrinsic_suffix(stored)}.v{lanes}p0"
     w.declare(f"void @{name}({value_type(stored)}, <{lanes} x ptr>, <{lanes} x i1>)")
-    w.line(f"call void @{name}({value_type(stored)} {text}, <{lanes} x ptr> align {align} {places}, <{lanes} x i1> {bits})")
-
-
+    arguments = f"{value_type(stored)} {text}, <{lanes} x ptr> align {align} {places}, <{lanes} x i1> {bits}"
+    w.line(f"call void @{name}({arguments})")
 
 EMITTERS: dict[type[Op], Callable[..., str | None]] = {
     buf.Load: emit_load,

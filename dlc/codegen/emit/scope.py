@@ -184,7 +184,7 @@ class Writer:
         return self._floored(atom, left, right, depth)
 
     def _floored(self, atom: Compound, left: str, right: str, depth: int) -> str:
-        """Quotient or remainder rounded towards minus infinity: LLVM's truncate, so mend a remainder of the other sign."""
+        """Quotient or remainder, rounded towards minus infinity: LLVM's truncate, so remainders are mended."""
         kind = atom.kind
         divided_at = max((self.symbols[s][1] for s in atom.right.symbols()), default=0)
         if not right.lstrip("-").isdigit():
@@ -204,12 +204,14 @@ class Writer:
         return self._once(atom, f"add i64 {quotient}, {less}", depth)
 
     def address(self, base: str, base_depth: int, element: str, offset: Expr) -> str:
-        """A pointer `offset` elements (a canonical expression) behind `base`, its parts computed as far out as they can be."""
+        """A pointer `offset` elements (canonical) behind `base`, its parts computed as far out as may be."""
         pointer, at, so_far = base, base_depth, ZERO
         for depth, part in self.by_depth(offset):
             text = self._sum(part, depth)
             at, so_far = max(at, depth), so_far + part
-            pointer = self._once(("ptr", base, element, so_far), f"getelementptr {element}, ptr {pointer}, i64 {text}", at)
+            text = f"getelementptr {element}, ptr {pointer}, i64 {text}"
+            pointer = self._once(("ptr", base, element, so_far), text, at)
         if offset.constant:
-            pointer = self._once(("ptr", base, element, offset), f"getelementptr {element}, ptr {pointer}, i64 {offset.constant}", at)
+            text = f"getelementptr {element}, ptr {pointer}, i64 {offset.constant}"
+            pointer = self._once(("ptr", base, element, offset), text, at)
         return pointer

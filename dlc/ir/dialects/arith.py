@@ -220,7 +220,7 @@ class Select(Op):
 
 @op_def("arith.cast", traits={PURE})
 class Cast(Op):
-    """Convert to the element type `to`: float to integer truncates and saturates, integers wrap, to bool is ``!= 0``."""
+    """Convert to the element type `to`: float to integer truncates and saturates, integers wrap, bool is ``!= 0``."""
 
     x = operand(SCALAR_OR_VECTOR)
     to = attr(kind=ScalarType)

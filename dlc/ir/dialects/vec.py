@@ -1,4 +1,4 @@
-"""Vectors on explicit lanes: memory accesses, broadcasts, reductions, and the contraction that register tiles are made of."""
+"""Vectors on explicit lanes: memory accesses, broadcasts, reductions, and the contraction that register tiles use."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from dlc.ir.opdef import (
 from dlc.ir.types import INDEX, ScalarType, Type, VectorType, scalar_type
 
 INDEX_OR_LANES = Constraint(
-    "an index or a vector of indices", lambda t: isinstance(t, ScalarType | VectorType) and scalar_type(t).name == "index"
+    "an index or a vector of indices",
+    lambda t: isinstance(t, ScalarType | VectorType) and scalar_type(t).name == "index",
 )
 
 
 @op_def("vec.load")
 class Load(Op):
-    """`lanes` elements: lane l is the element at ``at + l * step`` (`step`: one int per axis; by default 1 in the last).
+    """`lanes` elements: lane l is the element at ``at + l * step`` (`step`: one int per axis; default: 1 in the last).
 
     Without a step, lanes that are a multiple of the last axis and start at its beginning take whole rows, one after the
     other. `valid` (an expression) limits the access to the first lanes; the others are 0 and touch no memory.
@@ -143,7 +144,8 @@ class Transpose(Op):
         kinds = list(dict.fromkeys(v.type for v in self.operands))
         lanes = kinds[0].lanes if kinds and isinstance(kinds[0], VectorType) else 0
         if len(kinds) != 1 or lanes != len(self.operands) or lanes & (lanes - 1):
-            yield f"c1: as many vectors of one type as it has lanes, a power of two, got {len(self.operands)} of {lanes} lanes"
+            found = f"{len(self.operands)} of {lanes} lanes"
+            yield f"c1: as many vectors of one type as it has lanes, a power of two, got {found}"
 
 
 REDUCTIONS = ("add", "mul", "min", "max", "and", "or")

@@ -68,7 +68,8 @@ def run_check(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if holds.all():
         return []
     lane = int(np.argmin(holds))
-    raise UserError(op.message.format(int(np.resize(first, holds.shape)[lane]), int(np.resize(second, holds.shape)[lane])))
+    numbers = (int(np.resize(each, holds.shape)[lane]) for each in (first, second))
+    raise UserError(op.message.format(*numbers))
 
 
 def run_size_check(frame: Frame, op: Op, args: list[object]) -> list[object]:

@@ -1,10 +1,10 @@
 """Give each tensor the memory layout that its producer and readers work best with.
 
 Images (N, C, H, W) that convolutions and pools make or read lie with a block of channels innermost (as many as a vector
-has lanes) and with a halo of zeros as wide as the padding of the convolutions that read them, so that no convolution has
-code for borders. Ops that work element by element, or join and reduce such images, keep the layout. The right operand of
-a matrix product lies in panels of columns. Where neighbours disagree, a relayout stands between them; a constant is
-simply laid out differently.
+has lanes) and with a halo of zeros as wide as the padding of the convolutions that read them, so that no convolution
+has code for borders. Ops that work element by element, or join and reduce such images, keep the layout. The right
+operand of a matrix product lies in panels of columns. Where neighbours disagree, a relayout stands between them; a
+constant is simply laid out differently.
 
     conv(x: plain, w)        →   conv(relayout(x): c16 + halo, w: c16 k16) : c16
 """
@@ -86,7 +86,7 @@ class _Worker:
         source = outer_of(group, root.x)
         have = tensor_type(source).layout or Layout(tuple(range(x.rank)))
         halo = halo_for(root)
-        blocked_input = bool(have.blocks) and kind != "plain" or kind == "depthwise"
+        blocked_input = (bool(have.blocks) and kind != "plain") or kind == "depthwise"
         wanted = blocked_image(x.rank, self.lanes, halo) if blocked_input else Layout(tuple(range(x.rank)), (), halo)
         if not _serves(have, wanted, x.rank):
             self.set_operand(group, root.x, wanted)
@@ -173,11 +173,15 @@ class _Worker:
         plain = Layout(tuple(range(kind.rank)))
         for op in group.body.block.ops[:-1]:
             if "layout" in op.spec.attrs and not isinstance(op, graph_shape.Relayout) and op.results[0].type == kind:
-                op.attrs["layout"] = layout or plain
+                self.set_layout(op, layout or plain)
         root = root_of(group)
         if root is not None and "layout" in root.spec.attrs and tensor_type(root.results[0]).shape == kind.shape:
-            root.attrs["layout"] = layout or plain
+            self.set_layout(root, layout or plain)
         self.infer_again(group)
+
+    def set_layout(self, op: Op, layout: Layout) -> None:
+        self.changed |= op.attrs.get("layout") != layout
+        op.attrs["layout"] = layout
 
     def infer_again(self, group: graph_flow.Group) -> None:
         for op in group.body.block.ops[:-1]:
@@ -208,7 +212,8 @@ class _Worker:
         constant = value.defined_by(graph_shape.Constant)
         made: Op
         if constant is not None:
-            made = graph_shape.Constant(value=constant.value, type=tensor_type(value).with_layout(layout), loc=constant.loc)
+            kind = tensor_type(value).with_layout(layout)
+            made = graph_shape.Constant(value=constant.value, type=kind, loc=constant.loc)
             self.block.insert_after(constant, made)
         else:
             made = copy_group(value, layout, before)
@@ -296,5 +301,3 @@ def root_of(group: graph_flow.Group) -> Op | None:
 def outer_of(group: graph_flow.Group, inner: Value) -> Value:
     """The operand of the group behind an argument (or the value itself, if the group computes it)."""
     return group.operands[inner.index] if inner.owner is group.body.block else inner
-
-

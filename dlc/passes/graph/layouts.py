@@ -66,7 +66,7 @@ def panel_columns(rows: Dim, columns: Dim, target: Target) -> int:
 
 
 def panel_layout(rank: int, columns: int, group: int = 1) -> Layout:
-    """(…, K, N) as panels of `columns` columns, each with k outermost; k in groups for operands that are contracted so."""
+    """(…, K, N) as panels of `columns` columns, each with k outermost; k in groups for operands contracted so."""
     blocks = ((rank - 1, columns), *(((rank - 2, group),) if group > 1 else ()))
     return Layout((*range(rank - 2), rank - 1, rank - 2), blocks)
 

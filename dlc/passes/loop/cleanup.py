@@ -1,7 +1,7 @@
 """Common subexpressions, dead code and loop-invariant loads of the loop level.
 
-Unrolling clones what the copies share (a loaded element of A for every column of the tile, a loaded vector of B for every
-row); this brings it back to one.
+Unrolling clones what the copies share (a loaded element of A for every column of the tile, a loaded vector of B for
+every row); this brings it back to one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STORES = (buf.Store, vec.Store)
 
 
 def clean(func: Func) -> bool:
-    """Share equal pure ops and loads, move invariant ones out of loops, remove what is unused; whether anything changed."""
+    """Share equal pure ops and loads, move invariant ones out of loops, remove what is unused; returns whether any."""
     changed = _hoist(func.block, _stored(func))
     changed |= _share(func.block, {}, _stored(func))
     return _remove_unused(func.block) or changed
@@ -89,11 +89,8 @@ def _remove_unused(block: Block) -> bool:
     for op in reversed(list(block.ops)):
         for region in op.regions:
             changed |= _remove_unused(region.block)
-        removable = _is_pure(op) or isinstance(op, LOADS)
+        removable = _is_pure(op) or isinstance(op, LOADS) or (isinstance(op, loop.For) and not _has_effects(op))
         if removable and not op.has_uses():
-            op.erase()
-            changed = True
-        elif isinstance(op, loop.For) and not op.has_uses() and not _has_effects(op):
             op.erase()
             changed = True
     return changed

@@ -5,8 +5,8 @@
         for g in [0, 4) carrying a:                            w' = w[o, 0..15, 0..3]
           a + cast(x[4*o + g]) * cast(w[o, n, g])              yield vec.dot(a, x', w')
 
-The loop over lanes (`n`) is vectorized on the way, with everything in it. The groups of `w` must be the last axis of its
-buffer and the lanes the axis before it, which is what a layout with ``block(n:…, k:4)`` gives.
+The loop over lanes (`n`) is vectorized on the way, with everything in it. The groups of `w` must be the last axis of
+its buffer and the lanes the axis before it, which is what a layout with ``block(n:…, k:4)`` gives.
 
 A last, incomplete group (k not a multiple of 4; the loop over `g` is shorter) loads only what there is of `x`, and
 zeros for the rest. What fills up the group in `w` is read but multiplied by zero, so its being undefined does no harm:

@@ -48,7 +48,7 @@ def _upper_limit(upper: Expr) -> int | None:
 
 
 def limit_of(expr: Expr) -> int | None:
-    """A number that a bound never exceeds, if one is known: ``min(c, …)`` has the limit c, whatever its other side is."""
+    """A number that a bound never exceeds, if one is known: ``min(c, …)`` has the limit c, whatever else it holds."""
     total = 0
     for monomial, factor in expr.terms:
         if not monomial:
@@ -109,7 +109,7 @@ def body_block(name: str, carried: Iterable[Value] = ()) -> Block:
 
 
 def runs_at_least_once(op: loop.For) -> bool:
-    """Whether `op` is known to run: its length is, or it is the inner loop of a guarded split, ``min(f, n - o * f)``."""
+    """Whether `op` is known to run: its length is, or it is a guarded split's inner loop, ``min(f, n - o * f)``."""
     if op.trip_count is not None:
         return op.trip_count > 0
     atom = op.upper.terms[0][0][0] if len(op.upper.terms) == 1 else None  # not constant: the monomial has an atom

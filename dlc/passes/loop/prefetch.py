@@ -2,8 +2,8 @@
 
     for n.o: …: for k: w[n.o, k]    →    for n.o: …: for k: w[n.o, k], prefetch w[n.o + 1, k]
 
-Weights are read once per inference, from memory; the copies of the request that come when the line is there already cost a
-load slot and nothing else.
+Weights are read once per inference, from memory; the copies of the request that come when the line is there already
+cost a load slot and nothing else.
 """
 
 from __future__ import annotations

@@ -55,8 +55,10 @@ def neutral(kind: str, element: ScalarType) -> object:
         return kind == "and" if element.name == "bool" else (-1 if kind == "and" else 0)
     if element.is_float:
         return float("inf") if kind == "min" else float("-inf")
-    low, high = (-(1 << (element.bits - 1)), (1 << (element.bits - 1)) - 1) if element.is_signed else (0, (1 << element.bits) - 1)
-    return high if kind == "min" else low
+    top = 1 << (element.bits - element.is_signed)
+    if kind == "min":
+        return top - 1
+    return -top if element.is_signed else 0
 
 
 def vectorize_reduction(op: loop.For, lanes: int) -> None:
@@ -133,4 +135,3 @@ def _loop_like(outer: loop.For, body: Block, inits: list[Value]) -> loop.For:
         *outer.indices, *inits, lower=from_zero, upper=outer.upper, carried=len(inits), name_hint=outer.name_hint,
         regions=[Region([body])], loc=outer.loc,
     )  # fmt: skip
-

@@ -51,7 +51,7 @@ def _rename(mapping: Substitution, old: loop.For, new: loop.For) -> None:
 
 
 def reorder(outermost: loop.For, names: list[str]) -> loop.For:
-    """Bring a perfect nest below `outermost` into the order of `names` (all its loops to be named); returns the new outermost.
+    """Bring a perfect nest below `outermost` into the order of `names` (all its loops); returns the new outermost.
 
     Bubble sort by adjacent exchanges: each is checked by itself.
     """

@@ -89,7 +89,7 @@ def _shifted(op: loop.For, lower: Expr, upper: Expr, shift: Expr, name: str, ini
 
 
 def cut(op: loop.For, at: int, first: str, second: str) -> tuple[loop.For, loop.For]:
-    """Split the iterations of `op` at `at`: [0, at) in a loop called `first`, the rest in one called `second`, from 0."""
+    """Split the iterations of `op` at `at`: [0, at) in a loop called `first`, the others, from 0, in `second`."""
     head = _shifted(op, as_expr(0), as_expr(at), as_expr(0), first, op.inits)
     rest = _shifted(op, as_expr(0), op.upper - at, as_expr(at), second, head.results)
     replace_loop(op, [head, rest], list(rest.results))

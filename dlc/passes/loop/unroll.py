@@ -20,7 +20,7 @@ from dlc.passes.loop.loops import body_block, make_loop, replace_loop, substitut
 
 
 def unroll(op: loop.For) -> None:
-    """Unroll `op` wholly. Raises InternalError unless its length is known; a loop that carries values is unrolled in order."""
+    """Unroll `op` wholly, in order if it carries values. Raises InternalError unless its length is known."""
     count = op.trip_count
     if count is None or not op.lower.is_const:
         raise InternalError(f"cannot unroll loop {op.name_hint!r}: its length is not known", op=op)
@@ -73,7 +73,9 @@ def _jam(ops: list[Op], mappings: list[Substitution], into: Block) -> None:
 def _jam_loop(op: loop.For, mappings: list[Substitution], into: Block) -> None:
     pieces = [mapped_operands(op, mapping) for mapping in mappings]
     count = len(op.operands) - op.carried
-    bounds = {(tuple(operands[: len(operands) - op.carried]), attrs["lower"], attrs["upper"]) for operands, attrs in pieces}
+    bounds = {
+        (tuple(operands[: len(operands) - op.carried]), attrs["lower"], attrs["upper"]) for operands, attrs in pieces
+    }
     if len(bounds) != 1 or count < 0:
         for mapping in mappings:  # bounds differ between the copies: they stay loops of their own
             into.append(clone_with(op, mapping))
@@ -105,5 +107,3 @@ def inline_single(op: loop.For) -> None:
     if op.trip_count != 1:
         raise InternalError(f"loop {op.name_hint!r} does not run exactly once", op=op)
     _unroll_in_order(op, 1)
-
-

@@ -37,8 +37,8 @@ class NotVectorizable(Exception):
 def vectorize(op: loop.For, lanes: int, fill: bool = False) -> None:
     """Replace `op`, which runs from 0 at most `lanes` times and carries nothing, by its body on vectors.
 
-    `fill`: stores may write the lanes past the loop's end if they lie in the buffer's innermost axis (a block that is to
-    be filled up). Raises NotVectorizable and leaves the IR as it was if the body cannot be expressed on vectors.
+    `fill`: stores may write the lanes past the loop's end if they lie in the buffer's innermost axis (a block that is
+    to be filled up). Raises NotVectorizable and leaves the IR as it was if the body cannot be expressed on vectors.
     """
     if op.carried or not op.lower.is_const or op.lower.value or op.step != 1:
         raise NotVectorizable(f"loop {op.name_hint!r} must run from 0 by 1 and carry nothing")
@@ -108,7 +108,8 @@ class _Vectorizer:
         if key not in self.spread:
             made: Op
             if isinstance(scalar.owner, arith.Constant):
-                made = arith.Constant(value=scalar.owner.value, type=VectorType(self.lanes, _scalar(scalar)), loc=scalar.owner.loc)
+                kind = VectorType(self.lanes, _scalar(scalar))
+                made = arith.Constant(value=scalar.owner.value, type=kind, loc=scalar.owner.loc)
             else:
                 made = vec.Broadcast(scalar, lanes=self.lanes, loc=self.loop.loc)
             self.spread[key] = into.append(made).result
@@ -160,7 +161,8 @@ class _Vectorizer:
             raise NotVectorizable(f"{op.name} has no vector form")
         uniform_condition = isinstance(op, arith.Select) and op.condition not in self.varying
         values = [
-            self.mapping.value(v) if uniform_condition and n == 0 else self.vector(v, into) for n, v in enumerate(op.operands)
+            self.mapping.value(v) if uniform_condition and n == 0 else self.vector(v, into)
+            for n, v in enumerate(op.operands)
         ]
         types = [VectorType(self.lanes, _scalar(v)) for v in op.results]
         made = into.append(type(op).unchecked(values, op.attrs, types, loc=op.loc))
@@ -202,7 +204,8 @@ class _Vectorizer:
         step = () if steps == [0] * (len(steps) - 1) + [1] else tuple(steps)
         attrs |= {"lanes": self.lanes, "step": step}
         operands, attrs = self.limited(operands, attrs, op.buffer, 1)
-        made = vec.Load.unchecked(operands, _trimmed(attrs, vec.Load), [VectorType(self.lanes, _scalar(op.result))], loc=op.loc)
+        kind = VectorType(self.lanes, _scalar(op.result))
+        made = vec.Load.unchecked(operands, _trimmed(attrs, vec.Load), [kind], loc=op.loc)
         made.result.hint = op.result.hint
         self.vectors[op.result] = into.append(made).result
 
@@ -393,6 +396,8 @@ def _depends(op: Op, varying: set[Value]) -> bool:
     if not is_indexed(op):
         return any(v in varying for v in op.operands)
     start, stop = index_span(op)
-    used = {s for value in expressions(op).values() for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, Expr) for s in item.symbols()}
+    used: set[str] = set()
+    for value in expressions(op).values():
+        for item in value if isinstance(value, tuple) else (value,):
+            used |= item.symbols() if isinstance(item, Expr) else set()
     return any(v in varying and f"d{n}" in used for n, v in enumerate(op.operands[start:stop]))
-

@@ -89,7 +89,8 @@ class GroupLowering:
     def written(self, value: Value, index: list[Expr]) -> Scalar:
         """What the kernel has stored into one of its results, which no other op of the group may change."""
         if value not in self.yields:
-            raise InternalError(f"the kernel of {self.group.kernel!r} reads its result: nothing can be fused behind it", op=self.group)
+            message = f"the kernel of {self.group.kernel!r} reads its result: nothing can be fused behind it"
+            raise InternalError(message, op=self.group)
         kind = tensor_type(value)
         operands, at = self.elaborator.emit.localized(self.physical(kind, self.normal_index(value, index)))
         loaded = self.elaborator.emit.add(buf.Load(self.outputs[self.yields.index(value)], *operands, at=at))
@@ -142,14 +143,15 @@ class GroupLowering:
         for operand in op.operands:
             shape = tensor_type(operand).shape
             tail = index[len(index) - len(shape) :]
-            arguments.append(self.value_at(operand, [const(0) if d == 1 else i for d, i in zip(shape, tail, strict=True)]))
+            at = [const(0) if extent == 1 else i for extent, i in zip(shape, tail, strict=True)]
+            arguments.append(self.value_at(operand, at))
         name = op.name.removeprefix("graph.")
         attributes = self.attributes(op)
         result = self.elaborator.function(name, arguments, attributes)
         return self.elaborator.emit.scalar(result, computing_type(tensor_type(op.result)))
 
     def index_map(self, op: Op, index: list[Expr]) -> Scalar:
-        """The element of a tensor that is another one's elements elsewhere: its kernel is one store, read at `index`."""
+        """The element of a tensor that is another one's, elsewhere: its kernel is one store, read at `index`."""
         if isinstance(op, graph_shape.Relayout):  # the same tensor: only the memory behind it differs
             return self.value_at(op.operands[0], index)
         kernel = self.kernel_of(op)
@@ -232,12 +234,13 @@ class GroupLowering:
     def names(self, op: Op, kernel: s.Kernel) -> dict[str, object]:
         """What a kernel's parameters stand for."""
         names: dict[str, object] = dict(self.attributes(op))
-        groups = [d for d in op.spec.operands]
+        groups = op.spec.operands
         at = 0
         for parameter, definition in zip(kernel.operands, groups, strict=True):
             if definition.kind == "many":
                 count = len(op.operands) - (len(groups) - 1)
-                names[parameter] = [self.tensor(v, f"{parameter}{n}") for n, v in enumerate(op.operands[at : at + count])]
+                values = op.operands[at : at + count]
+                names[parameter] = [self.tensor(value, f"{parameter}{n}") for n, value in enumerate(values)]
                 at += count
             elif at < len(op.operands):
                 names[parameter] = self.tensor(op.operands[at], parameter)
@@ -250,7 +253,8 @@ class GroupLowering:
 
     def attributes(self, op: Op) -> dict[str, object]:
         known = {name: early_value(getattr(op, name)) for name in op.spec.attrs if name != "layout"}
-        spatial = tensor_type(op.operands[0]).rank - 2 if op.operands and isinstance(op.operands[0].type, TensorType) else 0
+        image = op.operands[0].type if op.operands else None
+        spatial = image.rank - 2 if isinstance(image, TensorType) else 0
         for name, default in (("strides", 1), ("dilations", 1), ("output_padding", 0)):
             if known.get(name) == []:
                 known[name] = [default] * spatial
@@ -281,10 +285,10 @@ class GroupLowering:
     def map_nests(self) -> None:
         """A loop nest per result, in the order in which it lies in memory."""
         for number, yielded in enumerate(self.yields):
-            shape = [as_expr(d) for d in tensor_type(yielded).shape]
-            if number and shape == [as_expr(d) for d in tensor_type(self.yields[0]).shape]:
+            shape = _extents(yielded)
+            if number and shape == _extents(self.yields[0]):
                 continue  # written along with the first
-            same = [(v, o) for v, o in zip(self.yields, self.outputs, strict=True) if [as_expr(d) for d in tensor_type(v).shape] == shape]
+            same = [(v, out) for v, out in zip(self.yields, self.outputs, strict=True) if _extents(v) == shape]
             order = _axis_order(tensor_type(yielded).layout, len(shape))
             self._map_nest(shape, order, same)
 
@@ -309,7 +313,8 @@ class GroupLowering:
         name = "map" if kernel is None else kernel.name
         if kernel is None:
             axis, block = self._map_block()
-            names = {"block": block, "block_axis": axis, "axes": [f"i.{a}" for a in range(tensor_type(self.yields[0]).rank)]}
+            axes = [f"i.{a}" for a in range(tensor_type(self.yields[0]).rank)]
+            names = {"block": block, "block_axis": axis, "axes": axes}
         for schedule in self.library.schedules(name) or self.library.schedules("default"):
             frame = Frame({**scheduler.facts(), **names}, schedule.file)
             if schedule.condition is None or self.elaborator.expression(schedule.condition, frame):
@@ -324,6 +329,10 @@ class GroupLowering:
         return layout.blocks[-1] if layout and layout.blocks else (0, 1)
 
 
+def _extents(value: Value) -> list[Expr]:
+    return [as_expr(dim) for dim in tensor_type(value).shape]
+
+
 def _axis_order(layout: Layout | None, rank: int) -> tuple[int, ...]:
     """Axes from outermost to innermost, as they lie in memory before blocking."""
     return layout.order if layout is not None else tuple(range(rank))
@@ -336,4 +345,3 @@ def early_value(value: object) -> object:
     if isinstance(value, ScalarType):
         return value.name
     return value
-

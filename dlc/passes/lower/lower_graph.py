@@ -109,11 +109,9 @@ class _Lowering:
 
     def reshape(self, op: graph_shape.Reshape) -> None:
         source = op.operands[0]
-        if tensor_type(source).layout is not None:
-            source = self.plain(source, op.loc)
-        else:
-            source = self.buffers[source]
-        self.buffers[op.result] = self.view(source, tensor_type(op.result).buffer(_space(source)), op.loc)
+        is_plain = tensor_type(source).layout is None
+        buffer = self.buffers[source] if is_plain else self.plain(source, op.loc)
+        self.buffers[op.result] = self.view(buffer, tensor_type(op.result).buffer(_space(buffer)), op.loc)
 
     def view(self, buffer: Value, kind: BufferType, loc: Location) -> Value:
         return buffer if buffer.type == kind else self.block.append(run.View(buffer, type=kind, loc=loc)).result
@@ -179,7 +177,7 @@ class _Lowering:
                 self.block.append(run.Check(expr=expr, message=message))
 
     def lowered(self, group: graph_flow.Group, name: str) -> LoweredGroup:
-        """Elaborate and schedule a group. A mistake in a kernel file is ours, not the user's, whose model is at hand."""
+        """Elaborate and schedule a group. A mistake in a kernel file is ours, not the user's, who has only a model."""
         try:
             return GroupLowering(group, self.library, self.cx.target, self.cx.pool).lower(name)
         except UserError as problem:
@@ -198,7 +196,7 @@ class _Lowering:
         return f"{stem}_{number}"
 
     def copy(self, value: Value, out: Value) -> None:
-        """Copy what no group could write in place: an input, a constant, a tensor that is also read in another layout."""
+        """Copy what no group could write in place: an input, a constant, a tensor also read in another layout."""
         source = self.buffers[value]
         if tensor_type(value).layout is None:
             source = self.view(source, tensor_type(value).buffer(_space(source)), Location())

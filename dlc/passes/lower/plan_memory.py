@@ -1,10 +1,10 @@
 """Give every buffer of the arena its place, and every constant its place among the weights.
 
 A buffer is alive from the first call that touches it to the last. Buffers whose lives overlap must not: placing them is
-interval colouring with sizes, done greedily, larger buffers first, each at the lowest offset that is free during its life
-(Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020, section 4.2). Buffers whose size
-depends on named dimensions come behind the others; those of equal size share a place when their lives allow. A dimension
-that a kernel finds out counts with its upper bound.
+interval colouring with sizes, done greedily, larger buffers first, each at the lowest offset that is free during its
+life (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020, section 4.2). Buffers whose
+size depends on named dimensions come behind the others; those of equal size share a place when their lives allow. A
+dimension that a kernel finds out counts with its upper bound.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Frame
 from dlc.passes.lower.scalars import as_int
-from dlc.passes.lower.tiles import best_rows, best_tile, depthwise_columns, even_parts
+from dlc.passes.lower.tiles import Tile, best_rows, best_tile, depthwise_columns, even_parts
 from dlc.target import Target
 
 SOME_VECTORS = 3  # how many vectors of a plane are counted on where their number is not known
@@ -57,9 +57,12 @@ class Scheduler:
             "has_loop": lambda name: bool(named_loops(self.func, name)),
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
             "depthwise_columns": lambda extent, window: depthwise_columns(_known(extent), window, self.target),
-            "tile_rows": lambda extent, blocks: best_tile(_known(extent), _known(blocks) or SOME_VECTORS, self.target).rows,
-            "tile_vectors": lambda extent, blocks: best_tile(_known(extent), _known(blocks) or SOME_VECTORS, self.target).vectors,
+            "tile_rows": lambda extent, blocks: self.tile(extent, blocks).rows,
+            "tile_vectors": lambda extent, blocks: self.tile(extent, blocks).vectors,
         }
+
+    def tile(self, extent: object, blocks: object) -> Tile:
+        return best_tile(_known(extent), _known(blocks) or SOME_VECTORS, self.target)
 
     def extent(self, name: str) -> object:
         found = named_loops(self.func, name)
@@ -88,7 +91,8 @@ class Scheduler:
         try:
             _ACTIONS[action.kind](self, action, amount or 0)
         except NotVectorizable as problem:
-            raise UserError(f"{frame.file}:{action.line}: cannot {action.kind} {' '.join(action.loops)}: {problem}") from None
+            what = f"{action.kind} {' '.join(action.loops)}"
+            raise UserError(f"{frame.file}:{action.line}: cannot {what}: {problem}") from None
 
     # -- one method per action ---------------------------------------------------------------------------------------
 
@@ -128,7 +132,8 @@ class Scheduler:
         names = list(action.loops)
         done: set[Op] = set()
         while True:
-            top = next((o for o in all_loops(self.func) if o.name_hint in names and o not in done and not self._inside(o, names)), None)
+            candidates = (op for op in all_loops(self.func) if op.name_hint in names and op not in done)
+            top = next((op for op in candidates if not self._inside(op, names)), None)
             if top is None:
                 return
             nest = [top]

@@ -23,7 +23,10 @@ class Tile:
 
 
 def even_parts(extent: int, limit: int) -> tuple[int, int]:
-    """(larger part, number of larger parts) when `extent` is cut into as few parts of at most `limit` as possible, sizes differing by one."""
+    """(larger part, number of larger parts) when `extent` is cut into as few parts of at most `limit` as possible.
+
+    Their sizes differ by one at most.
+    """
     count = -(-extent // limit)
     small = extent // count
     extra = extent - small * count
@@ -67,8 +70,8 @@ def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, target: Targe
     total = 0.0
     for width, times in ((vectors, blocks // vectors), (blocks % vectors, 1 if blocks % vectors else 0)):
         if times:
-            row_cost = count * tile_cycles(larger, width, target) + (parts - count) * tile_cycles(larger - 1, width, target)
-            total += times * row_cost
+            smaller = (parts - count) * tile_cycles(larger - 1, width, target)
+            total += times * (count * tile_cycles(larger, width, target) + smaller)
     return total
 
 

@@ -85,6 +85,8 @@ def lowered_module(
 
 def named_types(names: Sequence[object], values: Sequence[Value]) -> list[tuple[str, Type]]:
     return [(str(name), value.type) for name, value in zip(names, values, strict=True)]
+
+
 def run_passes(
     module: Module, passes: tuple[Pass, ...], options: Options, dump: Dump | None = None, verify: bool = False,
     reproducers: Path | None = None,

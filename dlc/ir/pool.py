@@ -73,4 +73,3 @@ class ConstantPool:
 
     def keys(self) -> Iterator[str]:
         return iter({**self._arrays, **self._lazy})
-

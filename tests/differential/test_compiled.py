@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ SAMPLES = {
     "volumes": image_networks(8, 5),
     "sequences": sequence_networks(),
 }
+MORE = int(os.environ.get("DLC_EXAMPLES", "20"))  # of each kind and target, in the slow run
 TARGETS = [pytest.param(name, marks=pytest.mark.isa(name)) for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4")]
 
 
@@ -51,7 +54,7 @@ def test_other_optimization_levels_give_the_same(opt_level: int, sample: Sample)
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(max_examples=150)
+@settings(max_examples=MORE)
 @given(data=st.data())
 def test_many_compiled_modules(name: str, target: str, data: st.DataObject) -> None:
     check_compiled(data.draw(SAMPLES[name]), target)

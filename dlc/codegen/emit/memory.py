@@ -108,7 +108,6 @@ def mask(w: Writer, valid: Expr | None, indices: list[Value], lanes: int) -> str
     return w.assign(f"icmp slt <{lanes} x i32> {numbers}, {wide}")
 
 
-
 def emit_vector_load(op: vec.Load, w: Writer) -> str:
     kind = op.result.type
     stride = lane_stride(op.buffer, op.step)
@@ -264,6 +263,7 @@ def _strided_store(op: vec.Store, w: Writer, stride: Expr, text: str, stored: Ty
     w.declare(f"void @{name}({value_type(stored)}, <{lanes} x ptr>, <{lanes} x i1>)")
     arguments = f"{value_type(stored)} {text}, <{lanes} x ptr> align {align} {places}, <{lanes} x i1> {bits}"
     w.line(f"call void @{name}({arguments})")
+
 
 EMITTERS: dict[type[Op], Callable[..., str | None]] = {
     buf.Load: emit_load,

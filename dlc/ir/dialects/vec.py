@@ -72,6 +72,7 @@ class Prefetch(Op):
     buffer = operand(BUFFER)
     indices = operands(INDEX_VALUE)
     at: AttrDef[tuple[Expr, ...]] = attr(kind=tuple)
+
     def check(self) -> Iterator[str]:
         return check_index(self, self.buffer, self.at)
 

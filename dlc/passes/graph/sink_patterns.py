@@ -154,6 +154,7 @@ FOLLOWERS: dict[type[Op], Callable[[Op, Value], Maker | None]] = {
     Broadcast: past_broadcast,
 }
 
+
 class SinkBelowNormalisation(Pattern[AlongAxis | TrailingAxes]):
     """softmax(reshape(x)) -> reshape(softmax(x)) where the reshape keeps the axes that count"""
 

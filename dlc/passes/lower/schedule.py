@@ -56,7 +56,7 @@ class Scheduler:
             "transposes": lambda: next(plans(self.func, self.lanes), None) is not None,
             "has_loop": lambda name: bool(named_loops(self.func, name)),
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
-            "depthwise_columns": lambda extent, window: depthwise_columns(_known(extent), window, self.target),
+            "depthwise_columns": lambda extent, stride: depthwise_columns(_known(extent), stride, self.target),
             "tile_rows": lambda extent, blocks: self.tile(extent, blocks).rows,
             "tile_vectors": lambda extent, blocks: self.tile(extent, blocks).vectors,
         }

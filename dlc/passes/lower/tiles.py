@@ -47,6 +47,8 @@ def fits(rows: int, vectors: int, target: Target) -> bool:
     """Whether accumulators, loaded vectors and a broadcast fit the registers."""
     facts = target.facts
     spare = 1 if facts.has_fma else 2  # without FMA the product needs a register of its own
+    if facts.has_lane_operand:
+        spare = 4  # elements come in vectors of four, and the code generator holds several
     return rows * vectors + vectors + spare <= facts.vector_registers
 
 
@@ -88,8 +90,15 @@ def best_rows(extent: int | None, vectors: int, target: Target) -> int:
     return rows
 
 
-def depthwise_columns(extent: int | None, window: int, target: Target) -> int:
-    """Columns of a depthwise tile: accumulators enough to hide the FMA's latency, registers left for what is loaded."""
-    free = target.facts.vector_registers - min(window, 9) - 2
-    most = max(1, min(14 if target.facts.vector_registers > 16 else 6, free))
+def depthwise_columns(extent: int | None, stride: int, target: Target) -> int:
+    """Columns of a depthwise tile: accumulators enough to hide the FMA's latency, registers left for what is loaded.
+
+    With a stride, neighbouring windows share less, and more loaded vectors are alive at once. The numbers are the largest
+    that keep the inner loop off the stack (tests/codegen/test_emit_tiles.py).
+    """
+    facts = target.facts
+    if facts.vector_registers <= 16:
+        most = (5 if stride == 1 else 4) if facts.has_fma else (3 if stride == 1 else 2)
+    else:
+        most = 14 if stride == 1 else 9
     return most if extent is None else even_parts(max(1, extent), most)[0]

@@ -67,7 +67,8 @@ def _finish(process: subprocess.Popen[bytes]) -> list[bytes]:
     output, errors = process.communicate()
     if process.returncode:
         raise InternalError(f"a helper process failed: {errors.decode(errors='replace')[-2000:]}")
-    return pickle.loads(output)  # type: ignore[no-any-return]
+    objects: list[bytes] = pickle.loads(output)
+    return objects
 
 
 def main() -> None:

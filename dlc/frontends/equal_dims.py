@@ -1,7 +1,7 @@
 """Which dimensions the ops of an imported graph take to be equal, though their symbols do not say so.
 
-``Add(x: [n], y: [m])`` is fine when n and m turn out the same. The compiled code relies on it, so the artefact checks it
-for each new shape: a pair (a, b) becomes the two assumptions a - b >= 0 and b - a >= 0.
+``Add(x: [n], y: [m])`` is fine when n and m turn out the same. The compiled code relies on it, so the artefact checks
+it for each new shape: a pair (a, b) becomes the two assumptions a - b >= 0 and b - a >= 0.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from dlc.errors import UnsupportedOp, UnsupportedOps, UserError
-from dlc.frontends.equal_dims import equal_dims
 from dlc.frontends.contents import is_integral, is_symbolic
 from dlc.frontends.context import ConstantStore, Handler, Item, NodeContext, Output, Unsupported
+from dlc.frontends.equal_dims import equal_dims
 from dlc.frontends.functions import bound_nodes
 from dlc.frontends.handlers import HANDLERS
 from dlc.frontends.known import known_element, known_results

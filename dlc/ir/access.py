@@ -70,6 +70,14 @@ def expressions(op: Op) -> dict[str, Attribute]:
     return {name: op.attrs[name] for name in _INDEXED[type(op)][1] if op.attrs.get(name) is not None}
 
 
+def expression(attrs: Mapping[str, Attribute], name: str) -> Expr:
+    """The attribute `name`, which holds an expression."""
+    found = attrs[name]
+    if not isinstance(found, Expr):
+        raise TypeError(f"{name} is no expression")
+    return found
+
+
 class Composer:
     """Collects index operands, each once, while expressions are composed."""
 

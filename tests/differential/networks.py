@@ -230,8 +230,8 @@ def normalize(draw: Draw, growing: Growing, values: list[Value]) -> Value | None
 
 
 IMAGE_STEPS: tuple[Step, ...] = (
-    conv, conv, conv, conv, conv, conv, conv, bias, batch_norm, activation, activation, residual, residual, pool, concat, squeeze, resize,
-    pad, part, shuffle, normalize, conv_transpose,
+    conv, conv, conv, conv, conv, conv, conv, bias, batch_norm, activation, activation, residual, residual,
+    pool, concat, squeeze, resize, pad, part, shuffle, normalize, conv_transpose,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def mlp() -> onnx.ModelProto:
     rng = np.random.default_rng(1)
     sizes = (784, 512, 256, 10)
     nodes, weights, last = [], [], "x"
-    for layer, (wide, narrow) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for layer, (wide, narrow) in enumerate(pairwise(sizes)):
         weights.append(weight(f"w{layer}", rng.standard_normal((wide, narrow)) / np.sqrt(wide)))
         weights.append(weight(f"b{layer}", rng.standard_normal(narrow)))
         nodes.append(helper.make_node("Gemm", [last, f"w{layer}", f"b{layer}"], [f"g{layer}"]))

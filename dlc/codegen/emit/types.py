@@ -42,7 +42,7 @@ def number(value: object, kind: ScalarType) -> str:
     if kind.name == "bool":
         return "true" if value else "false"
     if not kind.is_float:
-        return str(int(value))  # type: ignore[call-overload]
+        return str(int(value))  # type: ignore[call-overload]  # a number, as below
     if kind.name == "f16":
         return f"0xH{int(np.float16(value).view(np.uint16)):04X}"  # type: ignore[arg-type]
     if kind.name == "bf16":

@@ -14,7 +14,7 @@ def run_for(frame: Frame, op: Op, args: list[object]) -> list[object]:
         raise InternalError(f"{op.name} is no loop", op=op)
     count = len(args) - op.carried
     lower = number(frame, op, op.lower, args[:count])  # type: ignore[arg-type]  # indices are ints
-    upper = number(frame, op, op.upper, args[:count])  # type: ignore[arg-type]
+    upper = number(frame, op, op.upper, args[:count])  # type: ignore[arg-type]  # likewise
     carried = args[count:]
     for value in range(lower, upper, op.step):
         carried = frame.run_block(op.block, [value, *carried])

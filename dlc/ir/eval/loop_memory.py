@@ -45,7 +45,7 @@ def place(frame: Frame, op: Op, array: Array, indices: Sequence[object], shift: 
 
 
 def element(content: object, buffer: Array, op: Op) -> object:
-    return int(content) if op.results[0].type == INDEX else content  # type: ignore[call-overload]
+    return int(content) if op.results[0].type == INDEX else content  # type: ignore[call-overload]  # a number
 
 
 def writable(op: Op, array: Array) -> Array:

@@ -10,7 +10,7 @@ grouped depends on the lanes alone, never on threads.
 
 from __future__ import annotations
 
-from dlc.ir.access import Formula, mapped_operands
+from dlc.ir.access import Formula, expression, mapped_operands
 from dlc.ir.core import Block, Value
 from dlc.ir.dialects import arith, loop, vec
 from dlc.ir.expr import const, minimum
@@ -117,8 +117,8 @@ class _Rebuilt:
             self.mapping.ranges[body.args[0]] = self.mapping.ranges[op.variable]
         ends = self.sequence(inner, body.args[1:], body)
         body.append(loop.Yield(*ends, loc=op.loc))
-        lower, upper = attrs["lower"], attrs["upper"]
-        made = make_loop(lower, upper, body, indices, carried, name=op.name_hint, step=op.step, loc=op.loc)  # type: ignore[arg-type]
+        lower, upper = expression(attrs, "lower"), expression(attrs, "upper")
+        made = make_loop(lower, upper, body, indices, carried, name=op.name_hint, step=op.step, loc=op.loc)
         into.append(made)
         return made.results
 
@@ -132,7 +132,8 @@ class _Rebuilt:
         body = Block([INDEX, *(v.type for v in carried)])
         ends = self.vector_of_terms(op, body.args[1:], body)
         body.append(loop.Yield(*ends, loc=op.loc))
-        once = make_loop(const(0), attrs["expr"], body, operands, carried, name=op.name_hint + ".once", loc=op.loc)  # type: ignore[arg-type]
+        runs = expression(attrs, "expr")
+        once = make_loop(const(0), runs, body, operands, carried, name=op.name_hint + ".once", loc=op.loc)
         return into.append(once).results
 
     def vector_of_terms(self, op: loop.For, carried: list[Value], into: Block) -> list[Value]:

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from dlc.errors import InternalError
-from dlc.ir.access import Composer, Formula, compact
+from dlc.ir.access import Composer, Formula, compact, expression
 from dlc.ir.dialects import loop
-from dlc.ir.expr import Expr, as_expr, sym
+from dlc.ir.expr import as_expr, sym
 from dlc.passes.loop.loops import body_block, make_loop, only_inner_loop, replace_loop, substitution
 from dlc.passes.loop.split import fill
 
@@ -29,9 +29,7 @@ def fuse(outer: loop.For, name: str) -> loop.For:
     width = composer.expr(inner.upper, inner.indices)
     bound = height * width
     operands, attrs = compact(composer, {"upper": bound, "width": width})
-    upper, row = attrs["upper"], attrs["width"]
-    if not isinstance(upper, Expr) or not isinstance(row, Expr):
-        raise InternalError("bounds of a loop must be expressions", op=outer)
+    upper, row = expression(attrs, "upper"), expression(attrs, "width")
     body = body_block(name, outer.inits)
     made = make_loop(as_expr(0), upper, body, operands, outer.inits, kind=outer.kind, name=name, loc=outer.loc)
     mapping.ranges[body.args[0]] = (0, upper.value - 1 if upper.is_const else None)

@@ -380,16 +380,14 @@ def _replace(run: list[vec.Load], block: Block, lanes: int) -> None:
     element = first.result.type.element if isinstance(first.result.type, VectorType) else INDEX
     at = min(block.index_of(op) for op in run)
     unit = _unit(first)
-    attrs: dict[str, object] = {"lanes": lanes}
-    if unit != (*(0,) * (len(unit) - 1), 1):
-        attrs["step"] = unit
-    if len(run) < lanes:
-        attrs["valid"] = const(len(run))
+    step = () if unit == (*(0,) * (len(unit) - 1), 1) else unit
+    valid = const(len(run)) if len(run) < lanes else None
     made: list[Op] = []
     rows: list[Value] = []
     for row in range(_height(first, lanes) or 0):
-        place = tuple(expr + step * row for expr, step in zip(first.at, first.step, strict=True))
-        made.append(vec.Load(first.buffer, *first.indices, at=place, loc=first.loc, **attrs))  # type: ignore[arg-type]
+        place = tuple(expr + by * row for expr, by in zip(first.at, first.step, strict=True))
+        load = vec.Load(first.buffer, *first.indices, at=place, lanes=lanes, step=step, valid=valid, loc=first.loc)
+        made.append(load)
         rows.append(made[-1].result)
     if len(rows) < lanes:
         made.append(arith.Constant(value=_zero(element), type=VectorType(lanes, element), loc=first.loc))

@@ -12,7 +12,7 @@ must be independent, which they are for the loops over an output's elements.
 from __future__ import annotations
 
 from dlc.errors import InternalError
-from dlc.ir.access import Formula, Substitution, clone_with, mapped_operands
+from dlc.ir.access import Formula, Substitution, clone_with, expression, mapped_operands
 from dlc.ir.core import Block, Op, Value
 from dlc.ir.dialects import loop
 from dlc.ir.expr import const
@@ -94,8 +94,8 @@ def _jam_loop(op: loop.For, mappings: list[Substitution], into: Block) -> None:
             body.args[1 + n * op.carried + k].hint = arg.hint
     _jam(op.block.ops[:-1], jammed, body)
     body.append(loop.Yield(*(m.value(v) for m in jammed for v in op.block.terminator.operands), loc=op.loc))
-    lower, upper = attrs["lower"], attrs["upper"]
-    made = make_loop(lower, upper, body, indices, inits, kind=op.kind, name=op.name_hint, step=op.step, loc=op.loc)  # type: ignore[arg-type]
+    lower, upper = expression(attrs, "lower"), expression(attrs, "upper")
+    made = make_loop(lower, upper, body, indices, inits, kind=op.kind, name=op.name_hint, step=op.step, loc=op.loc)
     into.append(made)
     for n, mapping in enumerate(mappings):
         for k, value in enumerate(op.results):

@@ -16,6 +16,7 @@ from dlc.ir.access import (
     Formula,
     Substitution,
     clone_with,
+    expression,
     expressions,
     index_operands,
     index_span,
@@ -231,12 +232,12 @@ class _Vectorizer:
     def _inside(self, indices: list[Value], attrs: dict[str, object], buffer: Value) -> bool:
         """Whether all lanes lie inside the buffer's innermost axis."""
         kind = buffer.type
-        last = attrs["at"][-1]  # type: ignore[index]
-        if not isinstance(kind, BufferType) or attrs.get("step"):
+        at = attrs["at"]
+        if not isinstance(kind, BufferType) or not isinstance(at, tuple) or attrs.get("step"):
             return False
         width = kind.shape[-1]
         ranges = {f"d{n}": self.mapping.ranges.get(v, (None, None)) for n, v in enumerate(indices)}
-        high = bounds(last, ranges)[1]
+        high = bounds(at[-1], ranges)[1]
         if not isinstance(width, int) or high is None:
             return False
         return high + self.lanes <= width
@@ -321,8 +322,8 @@ class _Vectorizer:
         yields = op.block.terminator.operands
         ends = [self.vector(v, body) if w else self.mapping.value(v) for v, w in zip(yields, wide, strict=True)]
         body.append(loop.Yield(*ends, loc=op.loc))
-        lower, upper = attrs["lower"], attrs["upper"]
-        made = make_loop(lower, upper, body, indices, inits, kind=op.kind, name=op.name_hint, step=op.step, loc=op.loc)  # type: ignore[arg-type]
+        lower, upper = expression(attrs, "lower"), expression(attrs, "upper")
+        made = make_loop(lower, upper, body, indices, inits, kind=op.kind, name=op.name_hint, step=op.step, loc=op.loc)
         into.append(made)
         self._bind(op.results, made.results, wide)
 

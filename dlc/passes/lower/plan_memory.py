@@ -35,9 +35,16 @@ class PlanMemory(Pass):
 
     def run(self, module: Module, cx: PassContext) -> bool:
         main = module.main
+        before = places(main)
         place_constants(main)
         place_buffers(main)
-        return True
+        return places(main) != before
+
+
+def places(main: Func) -> list[object]:
+    """All that the pass decides."""
+    offsets = [op.attrs.get("offset") for op in main.block.ops if isinstance(op, run.Alloc | run.Constant)]
+    return [main.attrs.get("workspace"), main.attrs.get("weights"), *offsets]
 
 
 @dataclass

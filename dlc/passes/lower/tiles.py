@@ -93,7 +93,7 @@ def best_rows(extent: int | None, vectors: int, target: Target) -> int:
 def depthwise_columns(extent: int | None, stride: int, target: Target) -> int:
     """Columns of a depthwise tile: accumulators enough to hide the FMA's latency, registers left for what is loaded.
 
-    With a stride, neighbouring windows share less, and more loaded vectors are alive at once. The numbers are the largest
+    With a stride, neighbouring windows share less, and more loaded vectors are alive at once. These are the largest
     that keep the inner loop off the stack (tests/codegen/test_emit_tiles.py).
     """
     facts = target.facts

@@ -78,7 +78,8 @@ def parse_case(case: Case) -> Module:
 def run_case(case: Case, module: Module) -> tuple[str, bool]:
     """The text after the passes, and whether any of them changed something."""
     cx = PassContext(TARGET, module.pool, CompileOptions(exact=case.exact))
-    records = PassManager(parse_pipeline(case.passes), Checks(changed_flag=True)).run(module, cx)
+    passes = parse_pipeline(case.passes)
+    records = PassManager(passes, Checks(changed_flag=True), start=passes[0].needs).run(module, cx)
     return print_module(module, PrintOptions(locations="loc(" in case.text)), any(record.changed for record in records)
 
 

@@ -8,6 +8,7 @@ from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.eval.interpreter import evaluate
 from dlc.ir.expr import as_expr
 from dlc.ir.types import Array
+from dlc.passes.base import Pass
 from dlc.passes.table import ALL_PASSES
 from tests.conftest import ROOT
 from tests.passes.golden import Case, cases, check_text, parse_case, run_case
@@ -15,6 +16,13 @@ from tests.tolerances import assert_close
 
 FOLDER = ROOT / "tests" / "golden" / "passes"
 CASES = cases(FOLDER)
+
+
+def main_line(case: Case) -> str:
+    """The signature of `main`, whose inputs are tensors at the graph level and buffers below."""
+    return next((line for line in case.text.splitlines() if "func @main" in line and "// CHECK" not in line), "")
+
+
 SIZES = {"batch": 2, "length": 3, "n": 4}
 
 
@@ -25,7 +33,7 @@ def test_text_after_the_pass(case: Case) -> None:
     check_text(case, output)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if "tensor<" in main_line(case)], ids=str)
 def test_meaning_after_the_pass(case: Case) -> None:
     module = parse_case(case)
     feeds = random_feeds(module)
@@ -36,10 +44,11 @@ def test_meaning_after_the_pass(case: Case) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL_PASSES, ids=lambda kind: kind.name)
-def test_every_pass_has_a_case_and_a_case_where_nothing_happens(kind: type) -> None:
+def test_every_pass_has_a_case_and_a_case_where_nothing_happens(kind: type[Pass]) -> None:
     own = [case for case in CASES if case.file == kind.name]
     assert any("// unchanged" not in case.text for case in own), f"no case in {kind.name}.dlc"
-    assert any("// unchanged" in case.text for case in own), f"no case in {kind.name}.dlc where nothing happens"
+    lowers = kind.needs is not kind.leaves
+    assert lowers or any("// unchanged" in case.text for case in own), f"no case in {kind.name}.dlc where nothing happens"
 
 
 def random_feeds(module: Module) -> list[Array]:

@@ -111,8 +111,10 @@ class GroupLowering:
         return self.elaborator.remember(key, self.inlined(op, value, index))
 
     def normal_index(self, value: Value, index: list[Expr]) -> list[Expr]:
+        """`index` in the one form by which elements are known; only what lies in memory is read in its halo."""
         kind = tensor_type(value)
-        alone = [dim == 1 and not (kind.layout and any(kind.layout.halo_of(n))) for n, dim in enumerate(kind.shape)]
+        halo = kind.layout.halo_of if kind.layout is not None and value in self.buffers else lambda axis: (0, 0)
+        alone = [dim == 1 and not any(halo(axis)) for axis, dim in enumerate(kind.shape)]
         return [const(0) if one else self.elaborator.simplified(i) for i, one in zip(index, alone, strict=True)]
 
     def physical(self, kind: TensorType, index: list[Expr]) -> tuple[Expr, ...]:

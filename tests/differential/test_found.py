@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -40,3 +41,20 @@ def test_compiled_module_gives_what_the_evaluator_gives(text: str, opt_level: in
     feeds = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
     model = compile_module(module, "host", opt_level)
     assert_same_meaning(run_model(model, module, feeds), evaluate(module, feeds))
+
+
+HALVES_WITH_A_REST = """
+func @main(%x: tensor<2x31xbf16>) -> tensor<2x31xbf16> attrs {inputs = ["x"], outputs = ["y"]} {
+  %y = graph.add(%x, %x) : (tensor<2x31xbf16>, tensor<2x31xbf16>) -> tensor<2x31xbf16>
+  func.return(%y) : (tensor<2x31xbf16>) -> ()
+}
+"""
+
+
+@pytest.mark.xfail(strict=True, reason="LLVM widens masked loads and stores of bfloat and then calls __truncsfbf2")
+@pytest.mark.isa("x86-64-v4")
+def test_a_rest_of_bf16_is_loaded_and_stored_by_mask() -> None:
+    module = parse_module(f"dlc 1\nmodule @found {{{HALVES_WITH_A_REST}}}")
+    x = np.arange(62, dtype=np.float32).reshape(2, 31).astype(ml_dtypes.bfloat16)
+    (found,) = run_model(compile_module(module, "x86-64-v4"), module, [x])
+    np.testing.assert_array_equal(found, x + x)

@@ -12,7 +12,7 @@ from dlc.ir.dialects import buf, vec
 from dlc.ir.dialects.arith import same_shape
 from dlc.ir.dialects.buf import buffer_type
 from dlc.ir.expr import ZERO, Compound, Expr, as_expr, split_multiples
-from dlc.ir.types import BOOL, UI8, ScalarType, Type, VectorType, scalar_type
+from dlc.ir.types import BOOL, UI8, UI16, ScalarType, Type, VectorType, scalar_type
 
 
 def linear_offset(buffer: Value, at: tuple[Expr, ...]) -> Expr:
@@ -65,12 +65,35 @@ def lane_stride(buffer: Value, step: tuple[int, ...]) -> Expr:
     return linear_offset(buffer, tuple(map(as_expr, step)))
 
 
+def stored_type(kind: Type) -> Type:
+    """The type in which values of `kind` lie in memory: a bool as a byte, a half by its bits.
+
+    LLVM would widen masked accesses of bfloat to float and call compiler-rt for the way back.
+    """
+    match scalar_type(kind).name:
+        case "bool":
+            return same_shape(kind, UI8)
+        case "f16" | "bf16":
+            return same_shape(kind, UI16)
+    return kind
+
+
 def from_memory(w: Writer, text: str, kind: Type) -> str:
-    return text if scalar_type(kind) != BOOL else convert(w, text, same_shape(kind, UI8), kind)
+    stored = stored_type(kind)
+    if stored == kind:
+        return text
+    if scalar_type(kind) == BOOL:
+        return convert(w, text, stored, kind)
+    return w.assign(f"bitcast {value_type(stored)} {text} to {value_type(kind)}")
 
 
 def to_memory(w: Writer, text: str, kind: Type) -> str:
-    return text if scalar_type(kind) != BOOL else convert(w, text, kind, same_shape(kind, UI8))
+    stored = stored_type(kind)
+    if stored == kind:
+        return text
+    if scalar_type(kind) == BOOL:
+        return convert(w, text, kind, stored)
+    return w.assign(f"bitcast {value_type(kind)} {text} to {value_type(stored)}")
 
 
 def _load(w: Writer, address: str, kind: Type) -> str:
@@ -78,7 +101,7 @@ def _load(w: Writer, address: str, kind: Type) -> str:
         # as one number: a vector so short would be widened and put together again
         whole = w.assign(f"load i32, ptr {address}, align {kind.element.bytes}")
         return w.assign(f"bitcast i32 {whole} to {value_type(kind)}")
-    loaded = w.assign(f"load {memory_type(kind)}, ptr {address}, align {scalar_type(kind).bytes}")
+    loaded = w.assign(f"load {value_type(stored_type(kind))}, ptr {address}, align {scalar_type(kind).bytes}")
     return from_memory(w, loaded, kind)
 
 
@@ -90,7 +113,7 @@ def emit_store(op: buf.Store, w: Writer) -> None:
     kind = op.value.type
     text = to_memory(w, w.use(op.value), kind)
     address = pointer(w, op.buffer, op.at, op.indices)
-    w.line(f"store {memory_type(kind)} {text}, ptr {address}, align {scalar_type(kind).bytes}")
+    w.line(f"store {value_type(stored_type(kind))} {text}, ptr {address}, align {scalar_type(kind).bytes}")
 
 
 def mask(w: Writer, valid: Expr | None, indices: list[Value], lanes: int) -> str:
@@ -113,7 +136,7 @@ def emit_vector_load(op: vec.Load, w: Writer) -> str:
     stride = lane_stride(op.buffer, op.step)
     if stride == 1 and op.valid is None:
         return _load(w, pointer(w, op.buffer, op.at, op.indices), kind)
-    stored = same_shape(kind, UI8) if scalar_type(kind) == BOOL else kind
+    stored = stored_type(kind)
     if stride == 1:
         bits = mask(w, op.valid, op.indices, op.lanes)
         address = pointer(w, op.buffer, op.at, op.indices)
@@ -180,7 +203,7 @@ def lanes_of(w: Writer, expr: Expr, indices: list[Value], lanes: int, step: int 
 
 def emit_gather(op: vec.Gather, w: Writer) -> str:
     kind = op.result.type
-    stored = same_shape(kind, UI8) if scalar_type(kind) == BOOL else kind
+    stored = stored_type(kind)
     offsets = lanes_of(w, linear_offset(op.buffer, op.at), op.indices, op.lanes)
     uniform = [v for v in op.indices if not isinstance(v.type, VectorType)]
     bits = splat("true", same_shape(kind, BOOL))
@@ -231,7 +254,7 @@ def emit_vector_store(op: vec.Store, w: Writer) -> None:
     kind = op.value.type
     stride = lane_stride(op.buffer, op.step)
     text = to_memory(w, w.use(op.value), kind)
-    stored = same_shape(kind, UI8) if scalar_type(kind) == BOOL else kind
+    stored = stored_type(kind)
     lanes, align = (kind.lanes if isinstance(kind, VectorType) else 1), scalar_type(kind).bytes
     if stride == 1:
         address = pointer(w, op.buffer, op.at, op.indices)

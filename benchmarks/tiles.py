@@ -145,7 +145,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, (made, operations) in cases.items():
             ratio, rate, lowered = share(made, operations, target, Path(folder))
-            print(f"{name:48s} {ratio:5.2f} of peak  {rate:7.1f} GFLOP/s  {lowered.schedule} {lowered.chosen}", flush=True)
+            how = f"{lowered.schedule} {lowered.chosen}"
+            print(f"{name:48s} {ratio:5.2f} of peak  {rate:7.1f} GFLOP/s  {how}", flush=True)
 
 
 if __name__ == "__main__":

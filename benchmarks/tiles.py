@@ -84,7 +84,8 @@ def probe_text(target: Target) -> tuple[str, int]:
     sums = [f"%s0 = fadd {kind} %n0, %n1"] + [f"%s{n - 1} = fadd {kind} %s{n - 2}, %n{n}" for n in range(2, chains)]
     attributes = " ".join(f'"{k}"="{v}"' for k, v in target.function_attributes.items())
     body = ["entry:", "br label %loop", "loop:", "%i = phi i64 [ %begin, %entry ], [ %next, %loop ]", *phis, *steps]
-    body += ["%next = add i64 %i, 1", "%again = icmp slt i64 %next, %end", "br i1 %again, label %loop, label %done", "done:"]
+    body += ["%next = add i64 %i, 1", "%again = icmp slt i64 %next, %end"]
+    body += ["br i1 %again, label %loop, label %done", "done:"]
     body += [*sums, "%p = load ptr, ptr %buffers", f"store {kind} %s{chains - 2}, ptr %p, align 4", "ret i32 0"]
     signature = "define i32 @probe(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end)"
     declare = f"declare {kind} @llvm.fmuladd.v{lanes}f32({kind}, {kind}, {kind})"
@@ -140,7 +141,8 @@ def main() -> None:
     target = Target.parse(parser.parse_args().target)
     cases = {f"matmul {m}x{k}x{n} + bias": matmul(m, k, n, target) for m, k, n in
              ((128, 768, 768), (128, 768, 3072), (128, 3072, 768), (197, 768, 768))}  # fmt: skip
-    for c, size, k, window in ((64, 56, 64, 3), (128, 28, 128, 3), (256, 14, 256, 3), (512, 28, 512, 3), (256, 56, 64, 1)):
+    images = ((64, 56, 64, 3), (128, 28, 128, 3), (256, 14, 256, 3), (512, 28, 512, 3), (256, 56, 64, 1))
+    for c, size, k, window in images:
         cases[f"conv {window}x{window} {c}->{k} at {size}x{size} + bias, relu"] = conv(c, size, k, window, target)
     with tempfile.TemporaryDirectory() as folder:
         for name, (made, operations) in cases.items():

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from dlc.ir.core import Block, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_nn, graph_shape
+from dlc.ir.expr import Dim
 from dlc.ir.levels import Level
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.types import Layout, TensorType
@@ -143,7 +144,7 @@ class _Worker:
             return
         if b.scalar.is_float and b.scalar.bits <= 32:
             self.set_operand(group, root.b, panel_layout(b.rank, columns))
-        elif b.scalar.is_integer and a.scalar.bits == b.scalar.bits == 8:
+        elif b.scalar.is_integer and a.scalar.bits == b.scalar.bits == 8 and not _fits_one_group(b.shape[-2]):
             self.set_operand(group, root.b, panel_layout(b.rank, columns, group=4))
         self.results(group, False)
 
@@ -257,6 +258,11 @@ class _Worker:
                 del operands[number]
                 group.set_operands(operands)
                 group.body.block.remove_arg(number)
+
+
+def _fits_one_group(inner: Dim) -> bool:
+    """Whether a sum has no more terms than one dot instruction takes: there is nothing to loop over in groups."""
+    return isinstance(inner, int) and inner <= 4
 
 
 def _serves(have: Layout | None, wanted: Layout, rank: int) -> bool:

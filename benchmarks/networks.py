@@ -4,8 +4,9 @@
     python benchmarks/networks.py [--threads 1] [--seconds 6] [--against onnxruntime,openvino] MODEL.onnx …
 
 Each engine lives in its own process; they take turns in short slices and block otherwise. A round's ratio is the best
-peer's fastest run over dlc's; the model's ratio is the median over rounds (above 1: dlc is ahead). Also printed: seconds
-to compile with an empty cache, peak memory of each process, and how far the outputs are apart (of the largest value).
+peer's fastest run over dlc's; the model's ratio is the median over rounds (above 1: dlc is ahead). Also printed:
+seconds to compile with an empty cache, peak memory of each process, and how far the outputs are apart (of the largest
+value).
 Dimensions that the model leaves open are 1, or given with --dim seq=128.
 """
 
@@ -15,6 +16,7 @@ import argparse
 import json
 import math
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -104,8 +106,8 @@ def worker(engine: str, path: str, threads: int, folder: str) -> None:
             run(feeds)
             best = min(best, time.perf_counter() - begin)
         print(json.dumps(best), file=answers, flush=True)
-    status = open("/proc/self/status").read().split("VmHWM:")[1].split()[0]
-    print(json.dumps(int(status) / 1024), file=answers, flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(peak), file=answers, flush=True)
 
 
 class Engine:
@@ -151,7 +153,8 @@ def compare(path: str, peers: list[str], threads: int, seconds: float, dims: dic
         ours, theirs = (list(np.load(os.path.join(folder, f"{n}.npz")).values()) for n in ("dlc", peers[0]))
         error = max(float(np.abs(a - b).max() / (np.abs(b).max() + 1e-30)) for a, b in zip(ours, theirs, strict=True))
     text = "  ".join(f"{n} {statistics.median(t) * 1e3:8.3f} ms ({peaks[n]:4.0f} MB)" for n, t in times.items())
-    print(f"{os.path.basename(path):28s} ratio {ratio:5.2f}  {text}  compiled in {engines['dlc'].first:4.1f} s  error {error:.1e}", flush=True)
+    first = engines["dlc"].first
+    print(f"{os.path.basename(path):28s} ratio {ratio:5.2f}  {text}  compiled in {first:.1f} s  error {error:.1e}", flush=True)
     return ratio
 
 
@@ -169,7 +172,8 @@ def main() -> None:
         worker(arguments.worker, arguments.models[0], arguments.threads, arguments.folder)
         return
     dims = {name: int(size) for name, _, size in (text.partition("=") for text in arguments.dim)}
-    ratios = [compare(m, arguments.against.split(","), arguments.threads, arguments.seconds, dims) for m in arguments.models]
+    peers = arguments.against.split(",")
+    ratios = [compare(m, peers, arguments.threads, arguments.seconds, dims) for m in arguments.models]
     print(f"geometric mean {math.exp(statistics.mean(map(math.log, ratios))):.3f}, worst {min(ratios):.3f}")
 
 

@@ -153,8 +153,8 @@ def compare(path: str, peers: list[str], threads: int, seconds: float, dims: dic
         ours, theirs = (list(np.load(os.path.join(folder, f"{n}.npz")).values()) for n in ("dlc", peers[0]))
         error = max(float(np.abs(a - b).max() / (np.abs(b).max() + 1e-30)) for a, b in zip(ours, theirs, strict=True))
     text = "  ".join(f"{n} {statistics.median(t) * 1e3:8.3f} ms ({peaks[n]:4.0f} MB)" for n, t in times.items())
-    first = engines["dlc"].first
-    print(f"{os.path.basename(path):28s} ratio {ratio:5.2f}  {text}  compiled in {first:.1f} s  error {error:.1e}", flush=True)
+    text += f"  compiled in {engines['dlc'].first:.1f} s  error {error:.1e}"
+    print(f"{os.path.basename(path):28s} ratio {ratio:5.2f}  {text}", flush=True)
     return ratio
 
 

@@ -77,10 +77,8 @@ def probe_text(target: Target) -> tuple[str, int]:
     chains = 24 if target.facts.vector_registers > 16 else 12
     kind = f"<{lanes} x float>"
     phis = [f"%a{n} = phi {kind} [ splat (float 1.0), %entry ], [ %n{n}, %loop ]" for n in range(chains)]
-    steps = [
-        f"%n{n} = call {kind} @llvm.fmuladd.v{lanes}f32({kind} %a{n}, {kind} splat (float 0.5), {kind} splat (float 0.25))"
-        for n in range(chains)
-    ]
+    constants = f"{kind} splat (float 0.5), {kind} splat (float 0.25)"
+    steps = [f"%n{n} = call {kind} @llvm.fmuladd.v{lanes}f32({kind} %a{n}, {constants})" for n in range(chains)]
     sums = [f"%s0 = fadd {kind} %n0, %n1"] + [f"%s{n - 1} = fadd {kind} %s{n - 2}, %n{n}" for n in range(2, chains)]
     attributes = " ".join(f'"{k}"="{v}"' for k, v in target.function_attributes.items())
     body = ["entry:", "br label %loop", "loop:", "%i = phi i64 [ %begin, %entry ], [ %next, %loop ]", *phis, *steps]

@@ -79,7 +79,7 @@ def lowered_module(
         ops[op.name] = ops.get(op.name, 0) + 1
     watch.stage("passes", 1)
     records = run_passes(module, passes, options, dump, verify, watch.reproducers)
-    files = (str(source),) if isinstance(source, str | Path) else ()
+    files = (str(source), *module.files) if isinstance(source, str | Path) else ()
     return Lowered(module, inputs, outputs, records, files, ops)
 
 

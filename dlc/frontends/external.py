@@ -16,6 +16,10 @@ class ExternalFiles:
         self.folder = folder
         self._mapped: dict[Path, memoryview] = {}
 
+    def paths(self) -> tuple[str, ...]:
+        """The files that tensors have been read from so far."""
+        return tuple(map(str, self._mapped))
+
     def view(self, tensor: str, entries: Mapping[str, str], wanted: int) -> memoryview:
         """The `wanted` bytes of a tensor. Raises UserError naming the tensor and the file."""
         path = self._path(tensor, entries.get("location", ""))

@@ -113,7 +113,7 @@ class Importer:
         func = Func("main", Region([block]), tuple(value.type for value in results))
         func.attrs["inputs"] = tuple(each.name for each in inputs)
         func.attrs["outputs"] = tuple(each.name for each in self.model.graph.outputs)
-        module = Module(self.pool, name=self.model.name)
+        module = Module(self.pool, name=self.model.name, files=self.model.files)
         module.add(func)
         self.assumptions |= dict.fromkeys(equal_dims(module))
         if self.assumptions:

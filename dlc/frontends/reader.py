@@ -85,6 +85,7 @@ class Reader:
             tuple(map(self.function, proto.functions)),
             " ".join(filter(None, (proto.producer_name, proto.producer_version))),
             {entry.key: entry.value for entry in proto.metadata_props},
+            files=self.files.paths(),  # last: the tensors have been read by now
         )
 
     def graph(self, proto: GraphProto, spans: Mapping[int, tuple[int, int]]) -> GraphRecord:

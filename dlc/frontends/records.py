@@ -137,3 +137,4 @@ class ModelRecord:
     functions: tuple[FunctionRecord, ...]
     producer: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()  # external data that tensors were read from

@@ -348,6 +348,7 @@ class Module:
     pool: ConstantPool
     funcs: dict[str, Func] = field(default_factory=dict)
     name: str = "model"
+    files: tuple[str, ...] = ()  # beside the model's own: where constants of the pool come from
     attrs: dict[str, Attribute] = field(default_factory=dict)
 
     @property
@@ -366,7 +367,7 @@ class Module:
 
     def clone(self) -> Module:
         """A deep copy of the IR; the pool is shared (its entries are immutable)."""
-        copy = Module(self.pool, name=self.name, attrs=dict(self.attrs))
+        copy = Module(self.pool, name=self.name, files=self.files, attrs=dict(self.attrs))
         for func in self.funcs.values():
             copy.add(func.clone())
         return copy

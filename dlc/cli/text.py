@@ -109,7 +109,8 @@ def graph_op_lines(module: Module, ops: list[Op], kernels: dict[Op, str]) -> lis
 def loop_lines(module: Module, wanted: Filter | None) -> Iterator[str]:
     calls = calls_of(module)
     names = list(module.funcs) if wanted is None else chosen_functions(module, wanted)
-    text = print_module(Module(module.pool, {}, module.name, module.attrs)).split("\n")  # the frame around functions
+    frame = Module(module.pool, name=module.name, attrs=module.attrs)
+    text = print_module(frame).split("\n")
     if wanted is None:
         yield from text[:-2]
     for name in names:

@@ -25,6 +25,7 @@ from dlc.codegen.llvm_backend import compile_object
 from dlc.ir.core import Block, Builder, Region, Value
 from dlc.ir.dialects import graph_flow, graph_math, graph_nn
 from dlc.ir.pool import ConstantPool
+from dlc.ir.scratch import scratch_offsets
 from dlc.ir.types import F32, Layout, TensorType
 from dlc.kernel_language.library import standard_library
 from dlc.passes.graph.layouts import panel_columns, panel_layout
@@ -85,7 +86,7 @@ def probe_text(target: Target) -> tuple[str, int]:
     body += ["%next = add i64 %i, 1", "%again = icmp slt i64 %next, %end"]
     body += ["br i1 %again, label %loop, label %done", "done:"]
     body += [*sums, "%p = load ptr, ptr %buffers", f"store {kind} %s{chains - 2}, ptr %p, align 4", "ret i32 0"]
-    signature = "define i32 @probe(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end)"
+    signature = "define i32 @probe(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end, ptr %scratch)"
     declare = f"declare {kind} @llvm.fmuladd.v{lanes}f32({kind}, {kind}, {kind})"
     text = f"{signature} #0 {{\n" + "\n".join(body) + f"\n}}\n{declare}\nattributes #0 = {{ nounwind {attributes} }}\n"
     return text, 2 * lanes * chains
@@ -116,17 +117,18 @@ def share(made: graph_flow.Group, operations: int, target: Target, folder: Path)
     arrays = [aligned(int(np.prod(a.type.shape))) for a in lowered.func.args]  # type: ignore[attr-defined]
     pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
     for function in (library.tile, library.probe):
-        function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
+        function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
+    scratch = aligned(scratch_offsets(lowered.func)[1] // 4).ctypes.data
     per_iteration = probe_text(target)[1]
     repeats = max(1, int(4e-3 * 1.2e11 / operations))
     ratios, rates = [], []
     for _ in range(41):
         begin = time.perf_counter()
-        library.probe(None, None, pointers, 0, 500_000 * 100 // per_iteration)
+        library.probe(None, None, pointers, 0, 500_000 * 100 // per_iteration, None)
         peak = 500_000 * 100 // per_iteration * per_iteration / (time.perf_counter() - begin)
         begin = time.perf_counter()
         for _ in range(repeats):
-            library.tile(None, None, pointers, 0, chunks)
+            library.tile(None, None, pointers, 0, chunks, scratch)
         rate = operations * repeats / (time.perf_counter() - begin)
         ratios.append(rate / peak)
         rates.append(rate / 1e9)

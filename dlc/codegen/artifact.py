@@ -11,7 +11,7 @@ from dlc.codegen.elf.writer import Buffer, WeightSegment
 from dlc.codegen.pool import EXPORTS, pool_object
 from dlc.errors import InternalError
 
-FORMAT = 1
+FORMAT = 2
 
 
 def write_artifact(

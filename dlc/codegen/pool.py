@@ -14,7 +14,7 @@ from dlc.codegen.llvm_backend import compile_object
 from dlc.codegen.pool_text import MODULE
 from dlc.errors import InternalError
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 MAX_THREADS = 512
 THREADS_AT = 384
 CONTEXT_BYTES = THREADS_AT + 64 * MAX_THREADS

@@ -102,7 +102,7 @@ head:
   %more = icmp slt i32 %tried, %threads
   br i1 %more, label %share, label %done
 share:
-  call void @dlc_work_share(ptr %ctx, i32 %owner, i32 %threads)
+  call void @dlc_work_share(ptr %ctx, i32 %self, i32 %owner, i32 %threads)
   %tried_next = add i32 %tried, 1
   %other = add i32 %owner, 1
   %wraps = icmp eq i32 %other, %threads
@@ -125,8 +125,9 @@ define internal i64 @dlc_share_start(i64 %chunks, i64 %each, i32 %thread, i32 %t
 }
 declare i64 @llvm.smin.i64(i64, i64)
 
-define internal void @dlc_work_share(ptr %ctx, i32 %owner, i32 %threads) nounwind {
+define internal void @dlc_work_share(ptr %ctx, i32 %self, i32 %owner, i32 %threads) nounwind {
 entry:
+  %scratch = call ptr @dlc_scratch(ptr %ctx, i32 %self)
   %kernel_at = getelementptr i8, ptr %ctx, i64 80
   %dims_at = getelementptr i8, ptr %ctx, i64 88
   %buffers_at = getelementptr i8, ptr %ctx, i64 96
@@ -161,7 +162,7 @@ call:
   %kernel = load ptr, ptr %kernel_at
   %dims = load ptr, ptr %dims_at
   %buffers = load ptr, ptr %buffers_at
-  %code = call i32 %kernel(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end)
+  %code = call i32 %kernel(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end, ptr %scratch)
   %after = load atomic i64, ptr %next_at monotonic, align 8
   %bad = icmp ne i32 %code, 0
   br i1 %bad, label %fail, label %take
@@ -196,7 +197,8 @@ check:
   %nested = icmp ne i32 %busy, 0
   br i1 %nested, label %direct, label %post
 direct:
-  %result = call i32 %kernel(ptr %ctx, ptr %dims, ptr %buffers, i64 0, i64 %chunks)
+  %scratch = call ptr @dlc_scratch(ptr %ctx, i32 0)
+  %result = call i32 %kernel(ptr %ctx, ptr %dims, ptr %buffers, i64 0, i64 %chunks, ptr %scratch)
   ret i32 %result
 post:
   store atomic i32 1, ptr %busy_at monotonic, align 4
@@ -269,7 +271,12 @@ done:
 FOREIGN = """
 ; From now on jobs go to the caller's pool: i32 parallel(ptr user, ptr body, ptr job, i64 chunks) calls
 ; i32 body(ptr job, i64 begin, i64 end) over [0, chunks) in any split, and returns the first code that is not 0.
-define i32 @dlc_set_parallel(ptr %ctx, ptr %parallel, ptr %user) nounwind {
+; At most `workers` bodies run at once, each with scratch memory of its own: the workspace must have room for as many.
+define i32 @dlc_set_parallel(ptr %ctx, ptr %parallel, ptr %user, i32 %workers) nounwind {
+  %most = call i32 @llvm.smin.i32(i32 %workers, i32 @@max_threads@@)
+  %places = call i32 @llvm.smax.i32(i32 %most, i32 1)
+  %places_at = getelementptr i8, ptr %ctx, i64 60
+  store i32 %places, ptr %places_at
   %hook_at = getelementptr i8, ptr %ctx, i64 32
   %user_at = getelementptr i8, ptr %ctx, i64 40
   store ptr %parallel, ptr %hook_at
@@ -302,10 +309,54 @@ define internal i32 @dlc_body(ptr %job, i64 %begin, i64 %end) nounwind {
   %kernel = load ptr, ptr %kernel_at
   %dims = load ptr, ptr %dims_at
   %buffers = load ptr, ptr %buffers_at
+  %place = call i32 @dlc_take_place(ptr %ctx)
+  %scratch = call ptr @dlc_scratch(ptr %ctx, i32 %place)
   %state = call i32 @dlc_fp_enter()
-  %code = call i32 %kernel(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end)
+  %code = call i32 %kernel(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end, ptr %scratch)
   call void @dlc_fp_leave(i32 %state)
+  %line = call ptr @dlc_thread(ptr %ctx, i32 %place)
+  %taken_at = getelementptr i8, ptr %line, i64 28
+  store atomic i32 0, ptr %taken_at release, align 4
   ret i32 %code
+}
+"""
+
+SCRATCH = """
+; The scratch memory of a thread; its base and the size of a part are written by dlc_main.
+define internal ptr @dlc_scratch(ptr %ctx, i32 %index) nounwind {
+  %base_at = getelementptr i8, ptr %ctx, i64 48
+  %size_at = getelementptr i8, ptr %ctx, i64 56
+  %base = load ptr, ptr %base_at
+  %size = load i32, ptr %size_at
+  %wide_size = zext i32 %size to i64
+  %wide = zext i32 %index to i64
+  %offset = mul i64 %wide, %wide_size
+  %scratch = getelementptr i8, ptr %base, i64 %offset
+  ret ptr %scratch
+}
+declare i32 @llvm.smax.i32(i32, i32)
+
+; A place that no other body uses; waits for one if more bodies run than the caller has announced.
+define internal i32 @dlc_take_place(ptr %ctx) nounwind {
+entry:
+  %places_at = getelementptr i8, ptr %ctx, i64 60
+  %places = load i32, ptr %places_at
+  br label %try
+try:
+  %i = phi i32 [ 0, %entry ], [ %following, %next ]
+  %line = call ptr @dlc_thread(ptr %ctx, i32 %i)
+  %taken_at = getelementptr i8, ptr %line, i64 28
+  %pair = cmpxchg ptr %taken_at, i32 0, i32 1 acquire monotonic
+  %mine = extractvalue { i32, i1 } %pair, 1
+  br i1 %mine, label %done, label %next
+next:
+  @@pause@@
+  %after = add i32 %i, 1
+  %wraps = icmp sge i32 %after, %places
+  %following = select i1 %wraps, i32 0, i32 %after
+  br label %try
+done:
+  ret i32 %i
 }
 """
 

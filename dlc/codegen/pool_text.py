@@ -6,19 +6,21 @@ Context, byte offsets (the caller gives 64-byte aligned memory of `dlc_ctx_bytes
     24   i32 threads, the caller of dlc_run included
     28   i32 stop: workers leave when it is 1
     32   ptr parallel, ptr user: the caller's thread pool, or null
+    48   ptr scratch memory of the threads, i32 bytes for each, i32 how many bodies of the caller's pool run at once
     64   i32 generation: futex; grows by one with every job
     68   i32 sleepers: workers that block on `generation`
     72   i32 gate: futex; bit 31 a job is open, bit 30 the owner waits, below them the number of workers inside
     76   i32 busy: a job runs, so calls from inside it go on in place
     80   job: ptr kernel, ptr dims, ptr buffers, i64 chunks, i32 first non-zero code (112), i64 chunks a thread (120)
     128  sigset_t with every signal, sigset_t to restore (only used while workers are started)
-    384  a line of 64 bytes for each thread: i64 next chunk of its share, i64 pthread_t, ptr ctx, i32 index
+    384  a line of 64 bytes for each thread: i64 next chunk of its share, i64 pthread_t, ptr ctx, i32 index,
+         i32 taken: a body of the caller's pool uses this thread's scratch memory
 
 What a worker must read to start lies in the one line that it watches: every further line costs a transfer between
 cores, of which a small job can afford few.
 """
 
-from dlc.codegen.pool_parallel import FOREIGN, PARALLEL, WAITING, WORK, WORKER
+from dlc.codegen.pool_parallel import FOREIGN, PARALLEL, SCRATCH, WAITING, WORK, WORKER
 
 DECLARATIONS = """
 declare i64 @syscall(i64, ...)
@@ -165,4 +167,4 @@ done:
 }
 """
 
-MODULE = DECLARATIONS + ENTRY_POINTS + START + WORKER + WORK + PARALLEL + FOREIGN + WAITING
+MODULE = DECLARATIONS + ENTRY_POINTS + START + WORKER + WORK + PARALLEL + FOREIGN + SCRATCH + WAITING

@@ -19,6 +19,7 @@ from dlc.ir.core import Func, Module
 from dlc.ir.dialects import run
 from dlc.ir.expr import Expr, as_dim
 from dlc.ir.packing import pack
+from dlc.ir.scratch import scratch_bytes
 from dlc.ir.size_bounds import Uppers, at_most, upper_bounds
 from dlc.ir.types import TensorType, Type
 from dlc.target import Target
@@ -57,7 +58,7 @@ def emit_model(module: Module, target: Target) -> Emitted:
     symbols = named_dims(module)
     kernels = tuple(emit_kernel(func, symbols, target) for func in kernel_funcs(module))
     texts = [module_text(batch, target) for batch in batches(kernels)]
-    return Emitted(kernels, (*texts, emit_main(module.main, symbols, error_sites(module).codes)))
+    return Emitted(kernels, (*texts, emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module))))
 
 
 def batches(kernels: Sequence[EmittedKernel]) -> list[list[EmittedKernel]]:
@@ -118,6 +119,7 @@ def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
         "inputs": [spec(name, kind) for name, kind in lowered.inputs],
         "outputs": [{**spec(name, kind), **bound(kind, uppers)} for name, kind in lowered.outputs],
         "workspace": dim(main.attrs["workspace"]),
+        "scratch": scratch_bytes(lowered.module),
         "errors": {str(code): message for code, message in error_sites(lowered.module).messages.items()},
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
         "extra": {"target": str(target), "weights": main.attrs["weights"], "operators": lowered.graph_ops},

@@ -12,6 +12,7 @@ from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
 from dlc.codegen.emit.main import emit_main, error_sites
 from dlc.driver.build import kernel_funcs, named_dims
 from dlc.ir.core import Module
+from dlc.ir.scratch import scratch_bytes
 from dlc.target import Target
 
 DECLARED = re.compile(r"declare .*?@([\w.$-]+)\(.*")
@@ -21,14 +22,15 @@ def model_text(module: Module, target: Target) -> str:
     """Every kernel and `dlc_main`. The pool of threads and the weights remain to be linked."""
     symbols = named_dims(module)
     kernels = [emit_kernel(func, symbols, target) for func in kernel_funcs(module)]
-    return with_triple(joined(kernels, emit_main(module.main, symbols, error_sites(module).codes), target), target)
+    main = emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module))
+    return with_triple(joined(kernels, main, target), target)
 
 
 def function_text(module: Module, names: Sequence[str], target: Target) -> str:
     """Some functions only; "main" is `dlc_main`."""
     symbols = named_dims(module)
     kernels = [emit_kernel(func, symbols, target) for func in kernel_funcs(module) if func.name in names]
-    main = emit_main(module.main, symbols, error_sites(module).codes) if "main" in names else ""
+    main = emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module)) if "main" in names else ""
     return with_triple(joined(kernels, main, target), target)
 
 

@@ -9,7 +9,7 @@ from dlc.errors import UserError
 from dlc.runtime.dims import Expr, compile_expr
 from dlc.runtime.spec import TensorSpec, dtype_of
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Metadata:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     workspace: Expr
+    scratch: int  # bytes that each thread needs behind the workspace
     errors: dict[int, str]
     kernels: tuple[str, ...]
     extra: dict[str, object] = field(default_factory=dict)
@@ -57,6 +58,7 @@ def parse_metadata(text: bytes, path: str) -> Metadata:
             inputs=parse_specs(record["inputs"]),
             outputs=parse_specs(record["outputs"]),
             workspace=compile_expr(record["workspace"], slots),
+            scratch=int(record["scratch"]),
             errors={int(code): str(message) for code, message in record.get("errors", {}).items()},
             kernels=tuple(record.get("kernels", ())),
             extra=dict(record.get("extra", {})),

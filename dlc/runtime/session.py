@@ -47,7 +47,7 @@ class CompiledModel:
         self._derived = any(self._binder.is_derived)
         self._bounds: dict[tuple[Shape, ...], Bound] = {}
         buffers = len(self.inputs) + len(self.outputs)
-        self._states = States(self._functions, self.threads, len(self.metadata.slots), buffers)
+        self._states = States(self._functions, self.threads, len(self.metadata.slots), buffers, self.metadata.scratch)
         weakref.finalize(self, self._states.close)
 
     def __repr__(self) -> str:

@@ -63,8 +63,9 @@ class ErrorRecord(ctypes.Structure):
 class State:
     """One run at a time uses it; `prepare` adapts it to the shapes of the run."""
 
-    def __init__(self, functions: Functions, threads: int, dims: int, buffers: int) -> None:
+    def __init__(self, functions: Functions, threads: int, dims: int, buffers: int, scratch: int = 0) -> None:
         self.memory = Memory(functions.context_bytes)
+        self.scratch = scratch * threads
         self.context = ctypes.c_void_p(self.memory.address)
         self.dims = (ctypes.c_int64 * max(dims, 1))()
         self.buffers = (ctypes.c_void_p * max(buffers, 1))()
@@ -77,8 +78,9 @@ class State:
         """Write the symbol values, and see that the workspace is large enough."""
         for index, value in enumerate(bound.dims):
             self.dims[index] = value
-        if bound.workspace > self.arena.size:
-            self.arena = Memory(bound.workspace)
+        needed = bound.workspace + self.scratch
+        if needed > self.arena.size:
+            self.arena = Memory(needed)
             self.workspace = ctypes.c_void_p(self.arena.address)
         self.bound = bound
 
@@ -90,10 +92,10 @@ class State:
 class States:
     """The idle states of one model. Taking and giving back are single list operations, so threads need no lock."""
 
-    def __init__(self, functions: Functions, threads: int, dims: int, buffers: int) -> None:
+    def __init__(self, functions: Functions, threads: int, dims: int, buffers: int, scratch: int) -> None:
         self.functions = functions
         self.threads = threads
-        self.sizes = dims, buffers
+        self.sizes = dims, buffers, scratch
         self.idle: list[State] = []
         ALIVE.add(self)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,7 +31,7 @@ define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) n
   ret i32 %code
 }
 
-define i32 @count(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end) nounwind {
+define i32 @count(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end, ptr %scratch) nounwind {
 entry:
   br label %head
 head:
@@ -62,7 +63,7 @@ done:
 }
 
 ; 1e-40 + 1e-40: zero where denormals are flushed.
-define i32 @denormal(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end) nounwind {
+define i32 @denormal(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end, ptr %scratch) nounwind {
   %x_at = getelementptr ptr, ptr %buffers, i64 1
   %x = load ptr, ptr %x_at
   %place = getelementptr float, ptr %x, i64 %begin
@@ -236,11 +237,64 @@ def test_a_callers_pool_does_the_work(library: ctypes.CDLL) -> None:
 
     callback = hook_type(hook)
     with pool(library, 1) as context:
-        library.dlc_set_parallel(context.pointer, callback, ctypes.c_void_p(77))
+        library.dlc_set_parallel(context.pointer, callback, ctypes.c_void_p(77), 2)
         pointer = ctypes.c_void_p(counts.ctypes.data)
         assert library.repeat(context.pointer, pointer, ctypes.c_int64(10), ctypes.c_int64(3)) == 0
     assert counts.tolist() == [3] * 10
     assert calls == [77] * 3
+
+
+SCRATCH_KERNEL = ctypes.CFUNCTYPE(
+    ctypes.c_int32, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 2, ctypes.c_void_p
+)  # fmt: skip
+
+
+def scratch_of_chunks(library: ctypes.CDLL, context: Context, chunks: int) -> set[int]:
+    """Which parts of the scratch memory chunks got; fails if two that ran at once had the same."""
+    memory = np.zeros(64 * 8, np.uint8)
+    ctypes.c_void_p.from_address(context.address + 48).value = memory.ctypes.data
+    ctypes.c_int32.from_address(context.address + 56).value = 64
+    used: list[int] = []
+    seen: set[int] = set()
+    shared: list[int] = []
+
+    def kernel(ctx: int, dims: int, buffers: int, begin: int, end: int, scratch: int) -> int:
+        part = (scratch - memory.ctypes.data) // 64
+        if part in used:
+            shared.append(part)
+        used.append(part)
+        time.sleep(0.001)
+        used.remove(part)
+        seen.add(part)
+        return 0
+
+    callback = SCRATCH_KERNEL(kernel)
+    assert library.dlc_parallel(context.pointer, callback, None, None, ctypes.c_int64(chunks)) == 0
+    assert shared == []
+    return seen
+
+
+def test_each_thread_has_scratch_memory_of_its_own(library: ctypes.CDLL) -> None:
+    with pool(library, 3) as context:
+        assert scratch_of_chunks(library, context, 60) == {0, 1, 2}
+        assert scratch_of_chunks(library, context, 1) == {0}
+    with pool(library, 1) as context:
+        assert scratch_of_chunks(library, context, 9) == {0}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_bodies_of_a_callers_pool_take_turns_at_the_scratch_memory(library: ctypes.CDLL, workers: int) -> None:
+    body_type = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    hook_type = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+
+    def hook(user: int, body: int, job: int, chunks: int) -> int:
+        with ThreadPoolExecutor(4) as threads:
+            return max(threads.map(lambda begin: body_type(body)(job, begin, begin + 1), range(chunks)))
+
+    callback = hook_type(hook)
+    with pool(library, 1) as context:
+        library.dlc_set_parallel(context.pointer, callback, None, workers)
+        assert scratch_of_chunks(library, context, 40) <= set(range(workers))
 
 
 def test_two_pools_in_one_process_do_not_meet(library: ctypes.CDLL) -> None:

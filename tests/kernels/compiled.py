@@ -94,10 +94,10 @@ class Compiled:
         inputs = [np.ascontiguousarray(array) for array in arrays]
         pointers = (ctypes.c_void_p * (len(inputs) + 1))(*(a.ctypes.data for a in (*inputs, result)))
         function = getattr(self.library, name)
-        function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
+        function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
         self._mode(FLUSHING)
         try:
-            status = function(None, None, pointers, 0, self.kernels[name].chunks.value)
+            status = function(None, None, pointers, 0, self.kernels[name].chunks.value, None)
         finally:
             self._mode(DEFAULT)
         assert status == 0

@@ -74,17 +74,17 @@ def test_features_that_every_such_cpu_has(tmp_path: Path) -> None:
 
 
 def test_another_format_version() -> None:
-    with pytest.raises(UserError, match="m has format version 2, this dlc reads 1; hint: compile the model again"):
-        parse_metadata(json.dumps(description(format=2)).encode(), "m")
+    with pytest.raises(UserError, match="m has format version 3, this dlc reads 2; hint: compile the model again"):
+        parse_metadata(json.dumps(description(format=3)).encode(), "m")
 
 
 def test_another_interface_version(tmp_path: Path) -> None:
     path = write(tmp_path / "m.so")
     content = path.read_bytes()
-    returns_one, returns_two = (b"\xb8" + struct.pack("<i", number) + b"\xc3" for number in (1, 2))
-    assert content.count(returns_one) == 1
-    path.write_bytes(content.replace(returns_one, returns_two))
-    with pytest.raises(UserError, match="has interface version 2, this dlc calls 1"):
+    returns_two, returns_three = (b"\xb8" + struct.pack("<i", number) + b"\xc3" for number in (2, 3))
+    assert content.count(returns_two) == 1
+    path.write_bytes(content.replace(returns_two, returns_three))
+    with pytest.raises(UserError, match="has interface version 3, this dlc calls 2"):
         dlc.load(path)
 
 
@@ -148,4 +148,4 @@ def test_loading_needs_numpy_only(tmp_path: Path) -> None:
 def test_c_programs_can_ask_for_the_description(tmp_path: Path) -> None:
     library = ctypes.CDLL(str(write(tmp_path / "m.so")))
     size = ctypes.c_int64.in_dll(library, "dlc_metadata_size").value
-    assert json.loads((ctypes.c_char * size).in_dll(library, "dlc_metadata").raw)["format"] == 1
+    assert json.loads((ctypes.c_char * size).in_dll(library, "dlc_metadata").raw)["format"] == 2

@@ -13,6 +13,7 @@ from dlc.codegen.elf.link import link
 from dlc.codegen.emit.kernel import emit_kernel, module_text
 from dlc.codegen.llvm_backend import compile_object, emit_assembly
 from dlc.ir.core import Func
+from dlc.ir.scratch import scratch_offsets
 from dlc.ir.types import Array
 from dlc.target import Target
 
@@ -44,15 +45,17 @@ def run_compiled(
     objects = [compile_object(text, target.triple, target.llvm_cpu, target.llvm_features)]
     link(objects, machine=target.arch, exports=["kernel"], output=path, importable=frozenset(MEMORY_FUNCTIONS))
     kernel = ctypes.CDLL(str(path)).kernel
-    kernel.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
+    kernel.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
+    scratch = Guarded(np.empty(scratch_offsets(func)[1], np.uint8))
     chunks = emitted.chunks.evaluate(known)
     memories = [Guarded(array) for array in arrays]
     pointers = (ctypes.c_void_p * max(1, len(memories)))(*[memory.address for memory in memories])
     dims = (ctypes.c_int64 * max(1, len(known)))(*known.values())
     middle = chunks // 2
     for begin, end in ((middle, chunks), (0, middle)) if middle else ((0, chunks),):  # in any order
-        code = kernel(None, dims, pointers, begin, end)
+        code = kernel(None, dims, pointers, begin, end, scratch.address)
         assert code == 0
+    scratch.content()
     path.unlink()
     return [memory.content() for memory in memories]
 

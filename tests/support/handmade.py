@@ -21,8 +21,8 @@ def spec(name: str, shape: Sequence[int | str], dtype: str = "float32") -> dict[
 def description(machine: str = "x86-64", **changes: object) -> dict[str, object]:
     """Metadata of a model with one input x and one output y of 64 floats."""
     base: dict[str, object] = {
-        "format": 1, "machine": machine, "features": [], "symbols": [], "derived": [],
-        "inputs": [spec("x", (64,))], "outputs": [spec("y", (64,))], "workspace": 4096,
+        "format": 2, "machine": machine, "features": [], "symbols": [], "derived": [],
+        "inputs": [spec("x", (64,))], "outputs": [spec("y", (64,))], "workspace": 4096, "scratch": 0,
         "errors": {"7": "index {0} is out of range, there are {1} rows (in {kernel})"}, "kernels": ["add_weights"],
     }
     return {**base, **changes}
@@ -47,7 +47,7 @@ ADD_WEIGHTS = """
 @dlc_weights = external hidden global [0 x float]
 declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)
 
-define hidden i32 @add_weights(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end) nounwind {
+define hidden i32 @add_weights(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end, ptr %scratch) nounwind {
 entry:
   %x = load ptr, ptr %buffers
   %y_at = getelementptr ptr, ptr %buffers, i64 1
@@ -140,7 +140,7 @@ done:
 CHECKED = """
 declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)
 declare hidden i32 @dlc_fail(ptr, i32, i32, i64, i64)
-define hidden i32 @check(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end) nounwind {
+define hidden i32 @check(ptr %ctx, ptr %dims, ptr %buffers, i64 %begin, i64 %end, ptr %scratch) nounwind {
 entry:
   %x = load ptr, ptr %buffers
   br label %loop

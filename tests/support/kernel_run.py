@@ -23,6 +23,7 @@ from dlc.ir.dialects import buf, graph_flow
 from dlc.ir.dialects.graph_index import Counting
 from dlc.ir.expr import as_expr, const
 from dlc.ir.pool import ConstantPool
+from dlc.ir.scratch import scratch_offsets
 from dlc.ir.types import SI64, BufferType, Layout, TensorType
 from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.lower.group import GroupLowering, LoweredGroup
@@ -145,8 +146,10 @@ class Compiled:
         dims = (ctypes.c_int64 * max(1, len(self.symbols)))(*[known[s] for s in self.symbols])
         count = as_expr(self.chunks).evaluate(dict(known))
         middle = count // 2
+        room = np.full(scratch_offsets(self.lowered.func)[1] + 64, 0xA5, np.uint8)
+        scratch = room.ctypes.data + -room.ctypes.data % 64
         for begin, end in ((middle, count), (0, middle)) if middle else ((0, count),):  # chunks in any order
-            code = self.function(None, dims, pointers, begin, end)
+            code = self.function(None, dims, pointers, begin, end, scratch)
             assert code == 0, f"the kernel reports the error {code}"
 
     def assembly(self) -> str:
@@ -208,5 +211,5 @@ def compiled(
     path = Path(folder.name)
     link([made], machine="x86-64" if "x86" in machine.triple else "aarch64", exports=["k"], output=path / "k.so")
     function = ctypes.CDLL(str(path / "k.so")).k
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+    function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
     return Compiled(lowered, group, list(symbols), function, kernel.chunks, text, made, folder)

@@ -108,7 +108,7 @@ def emulate(
     command = [emulator(machine), "-L", os.environ.get("QEMU_LD_PREFIX", str(CROSS_LIBRARIES[machine]))]
     command += ["-cpu", cpu] if cpu else []
     given.write_bytes(image)
-    text = program_ir(given, written, block, bound.workspace, threads)
+    text = program_ir(given, written, block, bound.workspace + threads * metadata.scratch, threads)
     target = TARGETS[machine]
     link(
         [compile_object(text, target.triple, target.cpu, "")],

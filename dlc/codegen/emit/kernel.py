@@ -1,9 +1,10 @@
 """One kernel: a loop-level function to an LLVM function with the ABI of kernels.
 
-    i32 kernel(ptr ctx, ptr dims, ptr buffers, i64 begin, i64 end)
+    i32 kernel(ptr ctx, ptr dims, ptr buffers, i64 begin, i64 end, ptr scratch)
 
-`buffers` holds one pointer per parameter. The kernel runs the iterations [begin, end) of the parallel loops at the top
-of its body, numbered through; one that has none is a single chunk and ignores the bounds.
+`buffers` holds one pointer per parameter; `scratch` is memory of the thread that runs the chunks
+(dlc/ir/scratch.py). The kernel runs the iterations [begin, end) of the parallel loops at the top of its body, numbered
+through; one that has none is a single chunk and ignores the bounds.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dlc.ir.core import Block, Func, Op
 from dlc.ir.dialects import buf, loop
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
+from dlc.ir.scratch import STACK_BYTES, byte_size, scratch_offsets
 from dlc.target import Target
 
 EMITTERS: dict[type[Op], Callable[..., str | None]] = {
@@ -44,6 +46,8 @@ def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | 
     entry = w.new_block("entry")
     w.scopes.append(Scope(entry))
     chunked = chunk_starts(func)
+    for scratch, offset in scratch_offsets(func)[0].items():
+        w.define(scratch.result, w.assign(f"getelementptr i8, ptr %scratch, i64 {offset}", "scratch"))
     for number, arg in enumerate(func.args):
         slot = w.assign(f"getelementptr ptr, ptr %buffers, i64 {number}", "slot")
         w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8, !invariant.load !0", "p"))
@@ -59,7 +63,7 @@ def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | 
     w.line("ret i32 0")
     label = name or func.name
     body = "\n".join(f"{b.label}:\n" + "\n".join(f"  {line}" for line in b.lines) for b in w.blocks)
-    parameters = "ptr noalias %ctx, ptr noalias %dims, ptr noalias %buffers, i64 %begin, i64 %end"
+    parameters = "ptr noalias %ctx, ptr noalias %dims, ptr noalias %buffers, i64 %begin, i64 %end, ptr noalias %scratch"
     text = f"define hidden i32 @{label}({parameters}) #0 {{\n{body}\n}}\n"
     return EmittedKernel(label, text, tuple(w.declared), chunk_count(func))
 
@@ -132,7 +136,9 @@ def _emit_op(op: Op, w: Writer, chunked: Chunked | None) -> None:
 
 
 def _emit_scratch(op: buf.Scratch, w: Writer) -> None:
-    """Stack memory, reserved once at the kernel's entry."""
+    """Stack memory, reserved once at the kernel's entry; what is too large for it has its place already."""
+    if byte_size(op) > STACK_BYTES:
+        return
     name = w.fresh("scratch")
     count = as_expr(op.type.elements).value
     w.blocks[0].lines.insert(0, f"{name} = alloca [{max(1, count)} x {memory_type(op.type.element)}], align 64")

@@ -48,8 +48,11 @@ def error_sites(module: Module) -> ErrorSites:
     return sites
 
 
-def emit_main(func: Func, symbols: Sequence[str], codes: Codes) -> str:
-    """LLVM text of `dlc_main`. Raises InternalError if memory has not been planned."""
+def emit_main(func: Func, symbols: Sequence[str], codes: Codes, scratch: int = 0) -> str:
+    """LLVM text of `dlc_main`; each thread gets `scratch` bytes behind the arena.
+
+    Raises InternalError if memory has not been planned.
+    """
     w = Writer()
     entry = w.new_block("entry")
     w.scopes.append(Scope(entry))
@@ -61,6 +64,7 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes) -> str:
     for number, arg in enumerate(func.args):
         slot = w.assign(f"getelementptr ptr, ptr %buffers, i64 {number}", "slot")
         w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8", "p"))
+    base = _share_scratch(w, func, scratch) if scratch else "null"
     for op in func.block.ops:
         match op:
             case run.Alloc() | run.Constant():
@@ -68,7 +72,7 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes) -> str:
             case run.View():
                 w.define(op.result, w.use(op.buffer))
             case run.Call():
-                _call(w, op, codes.get(op))
+                _call(w, op, codes.get(op), base)
                 _load_dims(w, op.publishes)
             case run.Check():
                 _check(w, op, codes[op])
@@ -79,7 +83,7 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes) -> str:
     w.line("ret i32 0")
     body = "\n".join(f"{b.label}:\n" + "\n".join(f"  {line}" for line in b.lines) for b in w.blocks)
     kernels = sorted({op.kernel for op in calls})
-    declared = [f"declare hidden i32 @{name}(ptr, ptr, ptr, i64, i64)" for name in kernels]
+    declared = [f"declare hidden i32 @{name}(ptr, ptr, ptr, i64, i64, ptr)" for name in kernels]
     declared += [f"declare {d}" for d in w.declared]
     return "\n".join([
         "@dlc_weights = external global i8, align 64",
@@ -88,6 +92,18 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes) -> str:
         *declared,
         f"define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) nounwind {{\n{body}\n}}\n",
     ])  # fmt: skip
+
+
+def _share_scratch(w: Writer, func: Func, each: int) -> str:
+    """Tell the pool (pool_text.py) where the threads' scratch memory begins, behind the arena; returns that."""
+    arena = func.attrs.get("workspace", 0)
+    size = w.integer(w.canonical(arena, [])) if isinstance(arena, Expr) else str(arena)
+    base = w.assign(f"getelementptr i8, ptr %workspace, i64 {size}", "scratch")
+    base_at = w.assign("getelementptr i8, ptr %ctx, i64 48", "slot")
+    each_at = w.assign("getelementptr i8, ptr %ctx, i64 56", "slot")
+    w.line(f"store ptr {base}, ptr {base_at}, align 8")
+    w.line(f"store i32 {each}, ptr {each_at}, align 4")
+    return base
 
 
 def _place(w: Writer, op: run.Alloc | run.Constant) -> str:
@@ -120,12 +136,12 @@ def _check(w: Writer, op: run.Check, code: int) -> None:
     w.scopes[-1].block = following
 
 
-def _call(w: Writer, op: run.Call, first_code: int | None) -> None:
+def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str) -> None:
     for number, value in enumerate(op.operands):
         _store_argument(w, number, value)
     chunks = w.integer(as_expr(op.chunks))
     if op.chunks == 1:
-        status = w.assign(f"call i32 @{op.kernel}(ptr %ctx, ptr %dims, ptr %args, i64 0, i64 1)", "s")
+        status = w.assign(f"call i32 @{op.kernel}(ptr %ctx, ptr %dims, ptr %args, i64 0, i64 1, ptr {scratch})", "s")
     else:
         status = w.assign(
             f"call i32 @dlc_parallel(ptr %ctx, ptr @{op.kernel}, ptr %dims, ptr %args, i64 {chunks})", "s"

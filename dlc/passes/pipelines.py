@@ -21,6 +21,7 @@ from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
 from dlc.passes.graph.recognize_swish import RecognizeSwish
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
+from dlc.passes.graph.winograd import Winograd
 from dlc.passes.table import pass_named
 
 CLEAN: tuple[Pass, ...] = (
@@ -54,11 +55,17 @@ FUSE: tuple[Pass, ...] = (
     OutlineRemaining(),  # last: from here on there are groups only
 )
 
+ALGORITHMS: tuple[Pass, ...] = (
+    Winograd(),  # after all folding into weights, before fusion: what it makes takes an epilogue too
+    FoldConstants(),  # transforms the weights
+    EliminateDeadCode(),
+)
+
 GRAPH_PIPELINES: dict[int, tuple[Pass, ...]] = {
     0: (FoldBatchNorm(), FoldConstants(), EliminateDeadCode(), OutlineRemaining()),  # batch_norm has no kernel
     1: (*CLEAN, FoldBatchNorm(), *CLEAN, FuseEpilogue(), OutlineRemaining()),
     2: (*SIMPLIFY, *FUSE),
-    3: (*SIMPLIFY, *FUSE),
+    3: (*SIMPLIFY, *ALGORITHMS, *FUSE),
 }
 
 

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from dlc.ir.core import Block, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_nn, graph_shape
+from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, WinogradOutput
 from dlc.ir.expr import Dim
 from dlc.ir.levels import Level
 from dlc.ir.opdef import ELEMENTWISE
@@ -31,6 +32,7 @@ from dlc.passes.graph.layouts import (
     panel_layout,
     tensor_type,
     weight_layout,
+    winograd_halo,
 )
 from dlc.target import Target
 
@@ -72,6 +74,10 @@ class _Worker:
         root = root_of(group)
         if isinstance(root, graph_nn.Conv):
             self.conv(group, root)
+        elif isinstance(root, WinogradConv | WinogradInput):
+            self.winograd(group, root)
+        elif isinstance(root, WinogradOutput):
+            self.results(group, True)
         elif isinstance(root, graph_nn.MatMul):
             self.matmul(group, root)
         elif isinstance(root, IMAGE_ROOTS):
@@ -94,6 +100,17 @@ class _Worker:
         block = self.lanes if blocked_input else 1
         self.set_operand(group, root.w, weight_layout(root, kind, block, self.lanes))
         self.results(group, kind != "plain")
+
+    def winograd(self, group: graph_flow.Group, root: WinogradConv | WinogradInput) -> None:
+        wanted = blocked_image(4, self.lanes, winograd_halo(root))
+        if not _serves(tensor_type(outer_of(group, root.x)).layout, wanted, 4):
+            self.set_operand(group, root.x, wanted)
+        if isinstance(root, WinogradInput):
+            self.results(group, False)
+            return
+        columns = panel_columns(root.part, tensor_type(root.u).shape[2], self.target)
+        self.set_operand(group, root.u, panel_layout(3, columns))
+        self.results(group, True)
 
     def image(self, group: graph_flow.Group, root: Op) -> None:
         x = root.operands[0]

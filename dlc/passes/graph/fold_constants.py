@@ -21,6 +21,7 @@ from dlc.errors import UserError
 from dlc.ir.attrs import attribute_text
 from dlc.ir.core import Attribute, Block, Module, Op
 from dlc.ir.dialects.graph_shape import Concat, Constant, Relayout
+from dlc.ir.dialects.graph_winograd import WinogradWeights
 from dlc.ir.eval.interpreter import evaluate_op
 from dlc.ir.expr import Expr
 from dlc.ir.levels import Level
@@ -75,7 +76,7 @@ class OpOverConstants(Pattern[Op]):
         return None
 
     def too_large(self, op: Op, constants: list[Constant]) -> str | None:
-        if elements(op.result.type) <= self.few:
+        if elements(op.result.type) <= self.few or isinstance(op, WinogradWeights):  # a choice that counted their size
             return None
         if elements(op.result.type) > self.most:
             return "the result is too large"
@@ -86,7 +87,7 @@ class OpOverConstants(Pattern[Op]):
 def folded_value(op: Op, constants: list[Constant], pool: ConstantPool) -> DenseRef:
     """The constant that an op computes. Large ones are named after what they come from, and computed when read."""
     compute = Computation(detached(op), tuple(source.value for source in constants), pool)
-    if elements(op.result.type) < LAZY or not (op.spec.has(ELEMENTWISE) or isinstance(op, Concat) or is_index_map(op)):
+    if elements(op.result.type) < LAZY or not (op.spec.has(ELEMENTWISE) or isinstance(op, Concat | WinogradWeights) or is_index_map(op)):
         return pool.add(compute())
     attrs = ", ".join(f"{name} = {attribute_text(value)}" for name, value in op.attrs.items())
     text = f"{op.name}({', '.join(map(str, compute.operands))}) {attrs} {op.result.type}"

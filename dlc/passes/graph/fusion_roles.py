@@ -37,13 +37,14 @@ from dlc.ir.dialects.graph_shape import (
     Tile,
     Transpose,
 )
+from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradOutput
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.types import STRING, TensorType
 
 BARE = (Constant, Reshape, Relayout, Dims, Group, Return, Yield)  # never wrapped in a group of their own
 
 EPILOGUE_ROOTS = (
-    Conv, ConvTranspose, MatMul, Pool, Reduce, Softmax, LogSoftmax, LayerNorm, RmsNorm, Lrn,
+    Conv, ConvTranspose, WinogradConv, WinogradOutput, MatMul, Pool, Reduce, Softmax, LogSoftmax, LayerNorm, RmsNorm, Lrn,
 )  # fmt: skip
 
 CHEAP = (
@@ -52,7 +53,7 @@ CHEAP = (
     math_ops.BoolBinary, math_ops.IntegerBinary, math_ops.Not, math_ops.BitwiseNot,
 )  # fmt: skip
 
-READS_LAYOUT = ("conv", "conv_transpose", "pool")  # read memory as it is laid out: nothing is computed on the way
+READS_LAYOUT = ("conv", "conv_transpose", "winograd_conv", "winograd_input", "pool")  # read memory as it is laid out: nothing is computed on the way
 READS_AGAIN = ("reduce", "arg_reduce", "softmax", "log_softmax", "hardmax", "layer_norm", "rms_norm")
 NO_ROOT = ("elementwise", "copy")
 

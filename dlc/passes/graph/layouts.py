@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dlc.errors import InternalError
 from dlc.ir.core import Op, Value
 from dlc.ir.dialects import graph_flow, graph_nn
+from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, result_size
 from dlc.ir.expr import Dim
 from dlc.ir.types import Layout, TensorType
 from dlc.passes.lower.tiles import best_tile
@@ -46,6 +47,16 @@ def halo_for(op: graph_nn.Conv) -> Halo:
     return halo if any(a or b for a, b in sides) else ()
 
 
+def winograd_halo(op: WinogradConv | WinogradInput) -> Halo:
+    """The halo that whole tiles need: the padding, and after it as far as the last tiles reach beyond the result."""
+    pads = op.pads or (0, 0, 0, 0)
+    sides = []
+    for n, extent in enumerate(result_size(tensor_type(op.x).shape, op.pads)):
+        beyond = -extent % op.tile if isinstance(extent, int) else op.tile - 1
+        sides.append((int(pads[n]), int(pads[2 + n]) + beyond))
+    return ((0, 0), (0, 0), *sides) if any(a or b for a, b in sides) else ()
+
+
 def weight_layout(op: graph_nn.Conv, kind: str, inputs: int, outputs: int) -> Layout | None:
     """Weights with a vector of output channels innermost, a block of input channels around it."""
     rank = tensor_type(op.w).rank
@@ -83,10 +94,11 @@ class Placement:
         rank = tensor_type(self.value).rank
         widest = [(0, 0)] * rank
         for op, number in self.value.uses:
-            for conv in _convolutions(op, number):
-                if conv_kind(conv) == "plain" and rank != 4:
+            for reader in _convolutions(op, number):
+                if isinstance(reader, graph_nn.Conv) and conv_kind(reader) == "plain" and rank != 4:
                     continue
-                for axis, (before, after) in enumerate(halo_for(conv)):
+                needed = halo_for(reader) if isinstance(reader, graph_nn.Conv) else winograd_halo(reader)
+                for axis, (before, after) in enumerate(needed):
                     widest[axis] = (max(widest[axis][0], before), max(widest[axis][1], after))
         return tuple(widest) if any(a or b for a, b in widest) else ()
 
@@ -98,9 +110,12 @@ class Placement:
         return blocked_image(rank, self.lanes, self.halo())
 
 
-def _convolutions(op: Op, number: int) -> list[graph_nn.Conv]:
+Reader = graph_nn.Conv | WinogradConv | WinogradInput
+
+
+def _convolutions(op: Op, number: int) -> list[Reader]:
     """The convolutions in group `op` whose image is its operand `number`."""
     if not isinstance(op, graph_flow.Group):
         return []
     argument = op.body.block.args[number]
-    return [inner for inner, at in argument.uses if isinstance(inner, graph_nn.Conv) and at == 0]
+    return [inner for inner, at in argument.uses if isinstance(inner, Reader) and at == 0]

@@ -1,0 +1,129 @@
+"""Winograd's minimal filtering: 3 x 3 convolutions of stride 1 by (tile + 2)² products of matrices.
+
+Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016), section 4.1: with the matrices of
+dlc/ir/winograd.py, each tile of tile x tile outputs is Aᵀ [ (G w Gᵀ) · (Bᵀ d B) ] A, summed over the channels between
+the transforms. Axis 0 of a transformed tensor counts the (tile + 2)² places of a tile in row-major order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dlc.ir.core import Op
+from dlc.ir.dialects.graph_nn import Ints, Placed
+from dlc.ir.dialects.shape_rules import dims_may_match, tensor, window_shape
+from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div
+from dlc.ir.opdef import FLOAT_TENSOR, PURE, AttrDef, attr, op_def, operand, rank
+from dlc.ir.types import TensorType, Type
+from dlc.ir.winograd import TILES
+
+WINDOW = 3
+
+
+def places(tile: int) -> int:
+    """How many elements a transformed tile has."""
+    return (tile + WINDOW - 1) ** 2
+
+
+def result_size(x: tuple[Dim, ...], pads: Ints) -> tuple[Dim, ...]:
+    """Rows and columns of the convolution's result."""
+    return window_shape(x[2:], (WINDOW, WINDOW), (), pads, ())
+
+
+def tile_count(size: tuple[Dim, ...], tile: int) -> Dim:
+    """Tiles that cover rows x columns."""
+    return as_dim(ceil_div(as_expr(size[0]), tile) * ceil_div(as_expr(size[1]), tile))
+
+
+def tile_problem(tile: int, pads: Ints) -> str | None:
+    if tile not in TILES:
+        return f"tile must be one of {', '.join(map(str, TILES))}"
+    return None if len(pads) in (0, 4) and all(p >= 0 for p in pads) else "pads must be four numbers of at least 0"
+
+
+@op_def("graph.winograd_weights", traits={PURE})
+class WinogradWeights(Op):
+    """The transformed weights ((tile+2)²,C,O) of w (O,C,3,3)"""
+
+    w = operand(FLOAT_TENSOR, rank(4))
+    tile = attr(4)
+
+    def infer(self) -> tuple[Type, ...]:
+        w = tensor(self.w)
+        return (TensorType((places(self.tile), w.shape[1], w.shape[0]), w.element),)
+
+    def check(self) -> Iterator[str]:
+        if problem := tile_problem(self.tile, ()):
+            yield f"c1: {problem}"
+        if tensor(self.w).shape[2:] != (WINDOW, WINDOW):
+            yield "c2: the window of w must be 3 x 3"
+
+
+@op_def("graph.winograd_conv", traits={PURE})
+class WinogradConv(Placed):
+    """The convolution of x (N,C,H,W) with the transformed weights u ((tile+2)²,C,O), `part` tiles at a time"""
+
+    x = operand(FLOAT_TENSOR, rank(4))
+    u = operand(FLOAT_TENSOR, rank(3))
+    tile = attr(4)
+    pads: AttrDef[Ints] = attr(())
+    part = attr(16)
+
+    def infer(self) -> tuple[Type, ...]:
+        x, u = tensor(self.x), tensor(self.u)
+        return (TensorType((x.shape[0], u.shape[2], *result_size(x.shape, self.pads)), x.element, self.layout),)
+
+    def check(self) -> Iterator[str]:
+        x, u = tensor(self.x).shape, tensor(self.u).shape
+        if problem := tile_problem(self.tile, self.pads):
+            yield f"c1: {problem}"
+        elif u[0] != places(self.tile):
+            yield "c2: u must have (tile + 2)² places"
+        if not dims_may_match(x[1], u[1]):
+            yield "c3: x and u must have the same channels"
+        if self.part < 1:
+            yield "c4: part must be at least 1"
+
+
+@op_def("graph.winograd_input", traits={PURE})
+class WinogradInput(Placed):
+    """The transformed tiles ((tile+2)²,N·tiles,C) of x (N,C,H,W)"""
+
+    x = operand(FLOAT_TENSOR, rank(4))
+    tile = attr(4)
+    pads: AttrDef[Ints] = attr(())
+
+    def infer(self) -> tuple[Type, ...]:
+        x = tensor(self.x)
+        tiles = as_expr(tile_count(result_size(x.shape, self.pads), self.tile)) * as_expr(x.shape[0])
+        return (TensorType((places(self.tile), as_dim(tiles), x.shape[1]), x.element, self.layout),)
+
+    def check(self) -> Iterator[str]:
+        if problem := tile_problem(self.tile, self.pads):
+            yield f"c1: {problem}"
+
+
+@op_def("graph.winograd_output", traits={PURE})
+class WinogradOutput(Placed):
+    """The images (N,O,*size) whose transformed tiles are m ((tile+2)²,N·tiles,O)"""
+
+    m = operand(FLOAT_TENSOR, rank(3))
+    size: AttrDef[tuple[Dim, ...]] = attr(kind=tuple)  # N, rows, columns
+    tile = attr(4)
+
+    def infer(self) -> tuple[Type, ...]:
+        m = tensor(self.m)
+        return (TensorType((self.size[0], m.shape[2], *self.size[1:]), m.element, self.layout),)
+
+    def check(self) -> Iterator[str]:
+        if problem := tile_problem(self.tile, ()):
+            yield f"c1: {problem}"
+        if len(self.size) != 3:
+            yield "c2: size must be N, rows and columns"
+            return
+        rows = as_dim(as_expr(tile_count(self.size[1:], self.tile)) * as_expr(self.size[0]))
+        if tensor(self.m).shape[0] != places(self.tile) or not dims_may_match(tensor(self.m).shape[1], rows):
+            yield "c3: m must have (tile + 2)² places of as many tiles as cover the images"
+
+
+OPS = (WinogradWeights, WinogradConv, WinogradInput, WinogradOutput)

@@ -1,0 +1,105 @@
+"""What 3 x 3 convolutions are predicted to cost, directly and by Winograd, in cycles of one core.
+
+The numbers are those of the register tile (dlc/passes/lower/tiles.py), of the transforms' instructions, and of what has to
+come from beyond the second-level cache. Sizes that are not known count as `TYPICAL`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from dlc.ir.dialects.graph_winograd import WINDOW, places
+from dlc.ir.expr import Dim
+from dlc.passes.lower.tiles import best_tile, even_parts, tile_cycles
+from dlc.target import Target
+
+TYPICAL = 56  # rows and columns of an image whose size is not known
+TRANSFORMS = {2: (45, 40), 4: (110, 95)}  # cycles to transform one tile of one vector of channels: input, output
+FEW_REGISTERS = 1.4  # with 16 of them, the transforms go through the stack
+BYTES_A_CYCLE = 5.5  # from the third-level cache, prefetched
+BYTES_A_CYCLE_L2 = 40
+TILE_START = 30  # cycles in which a register tile fills and empties
+SHARE_OF_L2 = 0.6  # what of it can be counted on
+MOST_TILES = 128  # in a part
+AS_GOOD = 1.03  # smaller parts, which threads share better, may cost so much more
+
+
+@dataclass(frozen=True, slots=True)
+class ConvSize:
+    """Images, rows and columns of the result, channels of x and of the result."""
+
+    images: int
+    rows: int
+    columns: int
+    inputs: int
+    outputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class WinogradPlan:
+    """Tiles of tile x tile outputs, `part` of them at a time, and the predicted cycles."""
+
+    tile: int
+    part: int
+    cycles: float
+
+
+def known(dim: Dim, otherwise: int = TYPICAL) -> int:
+    return dim if isinstance(dim, int) else otherwise
+
+
+def lanes(target: Target) -> int:
+    return target.facts.vector_bits // 32
+
+
+def blocks(channels: int, target: Target) -> int:
+    return -(-channels // lanes(target))
+
+
+def direct_cycles(size: ConvSize, target: Target) -> float:
+    """A direct convolution, channels blocked, with a register tile along the rows of the image."""
+    vectors = blocks(size.outputs, target)
+    tile = best_tile(size.columns, vectors, target)
+    arithmetic = size.images * size.rows * size.inputs * WINDOW**2 * tile.cost
+    return max(arithmetic, WINDOW**2 * size.inputs * size.outputs * 4 / BYTES_A_CYCLE)
+
+
+@cache
+def product_cycles(rows: int, vectors: int, inputs: int, target: Target) -> float:
+    """The product for one place of `rows` tiles by `vectors` vectors of results."""
+    width = best_tile(rows, vectors, target).vectors
+    height = best_tile(rows, vectors, target).rows
+    larger, count = even_parts(rows, height)
+    parts = -(-rows // height)
+    total = 0.0
+    for wide, times in ((width, vectors // width), (vectors % width, 1 if vectors % width else 0)):
+        smaller = (parts - count) * tile_cycles(larger - 1, wide, target) if parts > count else 0.0
+        total += times * (count * tile_cycles(larger, wide, target) + smaller) if wide else 0.0
+    return total * inputs + TILE_START * parts * -(-vectors // width)
+
+
+def winograd_cycles(size: ConvSize, tile: int, part: int, target: Target) -> float:
+    """Winograd's algorithm on parts of `part` tiles."""
+    facts = target.facts
+    count = -(-(-(-size.rows // tile) * -(-size.columns // tile)) // part) * size.images
+    vectors_in, vectors_out = blocks(size.inputs, target), blocks(size.outputs, target)
+    slower = FEW_REGISTERS if facts.vector_registers <= 16 else 1.0
+    taken, given = (cycles * slower for cycles in TRANSFORMS[tile])
+    transforms = part * (vectors_in * taken + vectors_out * given)
+    room = facts.l2_bytes * SHARE_OF_L2
+    weights = places(tile) * size.inputs * vectors_out * lanes(target) * 4
+    streamed = weights / (BYTES_A_CYCLE if weights > room else BYTES_A_CYCLE_L2)
+    products = places(tile) * product_cycles(part, vectors_out, size.inputs, target)
+    scratch = places(tile) * (vectors_in + vectors_out) * lanes(target) * 4 * part
+    spilled = 2 * scratch / BYTES_A_CYCLE if scratch > room else 0.0
+    return count * (transforms + max(products, streamed) + spilled)
+
+
+def winograd_plan(size: ConvSize, tile: int, target: Target) -> WinogradPlan:
+    """The number of tiles at a time that costs least, or the smallest that costs hardly more."""
+    tiles = -(-size.rows // tile) * -(-size.columns // tile)
+    parts = sorted({-(-tiles // count) for count in range(1, tiles + 1)})
+    plans = [WinogradPlan(tile, p, winograd_cycles(size, tile, p, target)) for p in parts if p <= MOST_TILES]
+    least = min(plan.cycles for plan in plans)
+    return next(plan for plan in plans if plan.cycles <= AS_GOOD * least)

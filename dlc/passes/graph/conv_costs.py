@@ -23,6 +23,8 @@ TILE_START = 30  # cycles in which a register tile fills and empties
 SHARE_OF_L2 = 0.6  # what of it can be counted on
 MOST_TILES = 128  # in a part
 AS_GOOD = 1.03  # smaller parts, which threads share better, may cost so much more
+THREADS = (2, 4)  # how well these share the parts counts for
+SHARE_WEIGHT = 0.3  # as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,15 @@ class ConvSize:
 
 @dataclass(frozen=True, slots=True)
 class WinogradPlan:
-    """Tiles of tile x tile outputs, `part` of them at a time, and the predicted cycles."""
+    """Tiles of tile x tile outputs, `part` of them at a time or (0) all in three steps, and the predicted cycles.
+
+    `cycles` are those of one thread; `weighted` counts also how evenly threads can share the work.
+    """
 
     tile: int
     part: int
     cycles: float
+    weighted: float
 
 
 def known(dim: Dim, otherwise: int = TYPICAL) -> int:
@@ -81,8 +87,20 @@ def product_cycles(rows: int, vectors: int, inputs: int, target: Target) -> floa
 
 def winograd_cycles(size: ConvSize, tile: int, part: int, target: Target) -> float:
     """Winograd's algorithm on parts of `part` tiles."""
+    return part_count(size, tile, part) * part_cycles(size, tile, part, target)
+
+
+def tile_total(size: ConvSize, tile: int) -> int:
+    return -(-size.rows // tile) * -(-size.columns // tile)
+
+
+def part_count(size: ConvSize, tile: int, part: int) -> int:
+    return -(-tile_total(size, tile) // part) * size.images
+
+
+def part_cycles(size: ConvSize, tile: int, part: int, target: Target) -> float:
+    """Transforms and products of `part` tiles, the weights read once."""
     facts = target.facts
-    count = -(-(-(-size.rows // tile) * -(-size.columns // tile)) // part) * size.images
     vectors_in, vectors_out = blocks(size.inputs, target), blocks(size.outputs, target)
     slower = FEW_REGISTERS if facts.vector_registers <= 16 else 1.0
     taken, given = (cycles * slower for cycles in TRANSFORMS[tile])
@@ -93,13 +111,24 @@ def winograd_cycles(size: ConvSize, tile: int, part: int, target: Target) -> flo
     products = places(tile) * product_cycles(part, vectors_out, size.inputs, target)
     scratch = places(tile) * (vectors_in + vectors_out) * lanes(target) * 4 * part
     spilled = 2 * scratch / BYTES_A_CYCLE if scratch > room else 0.0
-    return count * (transforms + max(products, streamed) + spilled)
+    return transforms + max(products, streamed) + spilled
+
+
+def sharing(chunks: int) -> float:
+    """How much longer threads take that share so many equal chunks than if they could be cut at will."""
+    return sum(-(-chunks // n) * n / chunks for n in THREADS) / len(THREADS)
 
 
 def winograd_plan(size: ConvSize, tile: int, target: Target) -> WinogradPlan:
     """The number of tiles at a time that costs least, or the smallest that costs hardly more."""
-    tiles = -(-size.rows // tile) * -(-size.columns // tile)
-    parts = sorted({-(-tiles // count) for count in range(1, tiles + 1)})
-    plans = [WinogradPlan(tile, p, winograd_cycles(size, tile, p, target)) for p in parts if p <= MOST_TILES]
-    least = min(plan.cycles for plan in plans)
-    return next(plan for plan in plans if plan.cycles <= AS_GOOD * least)
+    tiles = tile_total(size, tile)
+    plans = []
+    for part in sorted({-(-tiles // count) for count in range(1, tiles + 1)}):
+        if part <= MOST_TILES:
+            cycles = winograd_cycles(size, tile, part, target)
+            unevenness = sharing(part_count(size, tile, part)) - 1
+            plans.append(WinogradPlan(tile, part, cycles, cycles * (1 + SHARE_WEIGHT * unevenness)))
+    least = min(plan.weighted for plan in plans)
+    best = next(plan for plan in plans if plan.weighted <= AS_GOOD * least)
+    whole = part_cycles(size, tile, tiles * size.images, target)
+    return WinogradPlan(tile, 0, whole, whole) if whole < best.weighted else best

@@ -1,6 +1,7 @@
 """Convolve 3 x 3 windows of stride 1 by Winograd's algorithm where that is predicted to be faster.
 
-    conv(x, w)    →    winograd_conv(x, winograd_weights(w))        w constant: its transform is folded
+    conv(x, w)    →    winograd_conv(x, u)                                      u = winograd_weights(w), folded
+    conv(x, w)    →    winograd_output(matmul(winograd_input(x), u))            where there are few tiles
 
 F(4 x 4) takes 4 times fewer products than the direct convolution, F(2 x 2) 2.25 times; both add transforms, and more
 weights to read. The choice falls per convolution, by predicted cycles and by how much rounding errors grow.
@@ -11,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlc.ir.core import Module
-from dlc.ir.dialects.graph_nn import Conv
+from dlc.ir.core import Module, Value
+from dlc.ir.dialects.graph_nn import Conv, MatMul
 from dlc.ir.dialects.graph_shape import Constant
-from dlc.ir.dialects.graph_winograd import WINDOW, WinogradConv, WinogradWeights
+from dlc.ir.dialects.graph_winograd import WINDOW, WinogradConv, WinogradInput, WinogradOutput, WinogradWeights
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.levels import Level
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
@@ -66,13 +67,26 @@ class ConvByWinograd(Pattern[Conv]):
         if plan is None or direct_cycles(size, self.target) < self.gain * plan.cycles:
             return NoMatch("the direct convolution is predicted to be as fast")
         weights = rw.insert(WinogradWeights(op.w, tile=plan.tile))
-        rw.replace(op, rw.insert(WinogradConv(op.x, weights.result, tile=plan.tile, pads=op.pads, part=plan.part)).result)
+        made = in_parts(op, weights.result, plan, rw) if plan.part else in_steps(op, weights.result, plan, rw)
+        rw.replace(op, made)
         return None
 
     def best_plan(self, size: ConvSize) -> WinogradPlan | None:
         tiles = [tile for tile in TILES if error_bound(tile, size.inputs) <= self.error]
         plans = [winograd_plan(size, tile, self.target) for tile in tiles]
-        return min(plans, key=lambda plan: plan.cycles, default=None)
+        return min(plans, key=lambda plan: plan.weighted, default=None)
+
+
+def in_parts(op: Conv, u: Value, plan: WinogradPlan, rw: Rewriter) -> Value:
+    return rw.insert(WinogradConv(op.x, u, tile=plan.tile, pads=op.pads, part=plan.part)).result
+
+
+def in_steps(op: Conv, u: Value, plan: WinogradPlan, rw: Rewriter) -> Value:
+    """The places of all tiles are separate products, of which each core takes some."""
+    images, _, *size = tensor(op.result).shape
+    taken = rw.insert(WinogradInput(op.x, tile=plan.tile, pads=op.pads))
+    products = rw.insert(MatMul(taken.result, u))
+    return rw.insert(WinogradOutput(products.result, size=(images, *size), tile=plan.tile)).result
 
 
 def error_bound(tile: int, inputs: int) -> float:

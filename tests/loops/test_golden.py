@@ -17,6 +17,7 @@ from dlc.passes.loop.cleanup import clean, contract_multiply_add
 from dlc.passes.loop.contract import contract
 from dlc.passes.loop.fuse import fuse
 from dlc.passes.loop.loops import named_loops
+from dlc.passes.loop.prefetch import prefetch
 from dlc.passes.loop.reduce import vectorize_reduction
 from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.split import cut, split
@@ -76,6 +77,33 @@ def columns() -> Func:
     return nest.done()
 
 
+def panels(rows: Expr | int) -> Func:
+    """y[p, i, j] = sum over k of x[i, k] * w[p, k, j], in tiles of two rows by a panel of two cache lines."""
+    m = as_expr(rows).value if as_expr(rows).is_const else rows
+    types = [
+        BufferType((m, 6), F32, "input"),
+        BufferType((3, 6, 32), F32, "const"),
+        BufferType((3, m, 32), F32, "output"),
+    ]
+    nest = Nest(types)
+
+    def body(n: Nest, at: list[Expr]) -> None:
+        def term(t: Nest, terms: list[Expr], acc: Value) -> Value:
+            x, w = t.load(t.args[0], at[1], terms[0]), t.load(t.args[1], at[0], terms[0], at[2])
+            return t.add(arith.Add(acc, t.add(arith.Mul(x, w))))
+
+        n.store(n.sums([("k", 6)], n.constant(0.0), term), n.args[2], *at)
+
+    nest.loops([("p", 3), ("i", rows), ("j", 32)], body)
+    func = nest.done()
+    in_order(on("i", split, 2, "i.o", "i.i"), on("j", vectorize, 32), on("i.i", unroll), clean)(func)
+    return func
+
+
+def ahead(func: Func) -> None:
+    prefetch(func, func.args[1], "p", "i.o")
+
+
 def on(name: str, act: Callable[..., object], *rest: object) -> Callable[[Func], None]:
     def change(func: Func) -> None:
         act(named_loops(func, name)[0], *rest)
@@ -118,6 +146,8 @@ CASES: dict[str, tuple[Callable[[], Func], Callable[[Func], object]]] = {
     "fuse": (lambda: doubled(sym("m"), 10), on("i", fuse, "f")),
     "automatic": (lambda: doubled(sym("m"), sym("n")), lambda func: schedule_automatically(func, 8, False)),
     "clean": (lambda: row_sums(2), in_order(on("i", unroll), clean)),
+    "prefetch": (lambda: panels(8), ahead),
+    "prefetch_rows_unknown": (lambda: panels(sym("m")), ahead),
     "contract_multiply_add": (lambda: doubled(2, 10), contract_multiply_add),
     "contract": (lambda: product(2, 10, 8, 8).func, int8),
 }

@@ -73,7 +73,7 @@ def panel_columns(rows: Dim, columns: Dim, target: Target) -> int:
     lanes = target.facts.vector_bits // 32
     blocks = -(-columns // lanes) if isinstance(columns, int) else 3
     extent = rows if isinstance(rows, int) else None
-    return lanes * best_tile(extent, max(1, blocks), target).vectors
+    return lanes * best_tile(extent, max(1, blocks), target, panels=True).vectors
 
 
 def panel_layout(rank: int, columns: int, group: int = 1) -> Layout:

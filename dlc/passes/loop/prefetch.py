@@ -1,9 +1,12 @@
-"""prefetch: while one panel of a buffer is worked on, ask for the next one.
+"""prefetch: while one panel of a buffer is worked on, ask for the next one, a part in each register tile.
 
-    for n.o: …: for k: w[n.o, k]    →    for n.o: …: for k: w[n.o, k], prefetch w[n.o + 1, k]
+    for n.o: for m.o: for k: w[n.o, k, 0:48]    →    for n.o: for m.o: for k: w[n.o, k, 0:48],
+                                                       prefetch w[n.o + 1, (m.o * K + k) // 8, k % 4 * 16]
 
-Weights are read once per inference, from memory; the copies of the request that come when the line is there already
-cost a load slot and nothing else.
+Weights are read once per inference, from memory, and the tile needs each panel many times: the requests for the next
+one are spread over the tiles, so that they never keep the loads of this one waiting. A step of the reduction asks for
+one line. Shares and columns are powers of two, since the place is computed at each step; that some requests repeat one
+another or reach beyond the panel costs a load slot and nothing else.
 """
 
 from __future__ import annotations
@@ -11,23 +14,80 @@ from __future__ import annotations
 from dlc.ir.access import index_operands
 from dlc.ir.core import Func, Value
 from dlc.ir.dialects import loop, vec
-from dlc.ir.expr import sym
-from dlc.passes.loop.loops import named_loops
+from dlc.ir.expr import Expr, const, sym
+from dlc.ir.types import BufferType
+from dlc.passes.loop.loops import all_loops, named_loops
+
+LINE_BYTES = 64
+MOST_SHARES = 16
+SHARES = 4  # where the number of tiles is not known: three tiles or fewer leave a part of the panel unasked for
 
 
-def prefetch(func: Func, buffer: Value, name: str) -> None:
-    """Add a prefetch beside each vector load of `buffer` that moves with the loop called `name`."""
+def prefetch(func: Func, buffer: Value, name: str, over: str) -> None:
+    """Where vector loads of `buffer` move with the loop called `name`, ask for what its next iteration loads.
+
+    The requests are spread over the first loop called `over` inside it, if there is one.
+    """
     for outer in named_loops(func, name):
-        for op in list(outer.walk()):
-            if isinstance(op, vec.Load) and op.buffer is buffer and op.parent is not None:
-                _ahead(op, outer)
+        tiles = next(iter(named_loops(outer, over)), None)
+        for inner in all_loops(tiles or outer):
+            loads = [op for op in inner.block.ops if isinstance(op, vec.Load) and op.buffer is buffer]
+            if loads and (row := _row_axis(loads[0], outer, inner)) is not None:
+                _ask(loads, outer, tiles, inner, row)
 
 
-def _ahead(op: vec.Load, outer: loop.For) -> None:
-    indices = index_operands(op)
-    places = [n for n, value in enumerate(indices) if value is outer.variable]
-    if not places or op.parent is None:
-        return
-    following = {f"d{n}": sym(f"d{n}") + 1 for n in places}
-    at = tuple(e.substitute(following) for e in op.at)
-    op.parent.insert_after(op, vec.Prefetch(op.buffer, *indices, at=at, loc=op.loc))
+def _row_axis(load: vec.Load, outer: loop.For, inner: loop.For) -> int | None:
+    """The axis along which the loop `inner` moves through a panel; None if `outer` does not choose the panel."""
+    indices = index_operands(load)
+    if outer.variable not in indices or inner.variable not in indices:
+        return None
+    row = sym(f"d{indices.index(inner.variable)}")
+    return load.at.index(row) if row in load.at[:-1] and load.at[-1].is_const else None
+
+
+def shares(tiles: loop.For | None) -> int:
+    """In how many parts the next panel is asked for: one in each tile, as far as a power of two goes."""
+    if tiles is None:
+        return 1
+    count = tiles.trip_count
+    return SHARES if count is None else min(MOST_SHARES, 1 << max(0, count.bit_length() - 1))
+
+
+def _ask(loads: list[vec.Load], outer: loop.For, tiles: loop.For | None, inner: loop.For, row: int) -> None:
+    load = loads[0]
+    indices = list(index_operands(load))
+    k = sym(f"d{indices.index(inner.variable)}")
+    following = {f"d{n}": sym(f"d{n}") + 1 for n, value in enumerate(indices) if value is outer.variable}
+    parts = shares(tiles)
+    step = k
+    if tiles is not None and parts > 1:
+        step = k + inner.upper.substitute(_places(inner, indices)) * _place(tiles.variable, indices)
+    at = [e.substitute(following) for e in load.at]
+    at[row] = step // parts
+    for column in _columns(loads, k, parts):
+        if load.parent is not None:
+            places = (*at[:-1], at[-1] + column)
+            load.parent.insert_after(loads[-1], vec.Prefetch(load.buffer, *indices, at=places, loc=load.loc))
+
+
+def _place(value: Value, indices: list[Value]) -> Expr:
+    """What expressions over `indices` call `value`, which is added if it is not among them."""
+    if value not in indices:
+        indices.append(value)
+    return sym(f"d{indices.index(value)}")
+
+
+def _places(inner: loop.For, indices: list[Value]) -> dict[str, Expr]:
+    """The bound of `inner` in terms of `indices`."""
+    return {f"d{n}": _place(value, indices) for n, value in enumerate(inner.indices)}
+
+
+def _columns(loads: list[vec.Load], k: Expr, parts: int) -> list[Expr]:
+    """Which of a row's lines one step asks for: one after the other if a row has as many steps, else all of them."""
+    kind = loads[0].buffer.type
+    bits = kind.element.bits if isinstance(kind, BufferType) else 32
+    line = max(1, LINE_BYTES * 8 // bits)  # elements
+    last = max(load.at[-1].value for load in loads) + loads[0].lanes - loads[0].at[-1].value
+    lines = -(-last // line)
+    turns = 1 << (lines - 1).bit_length()
+    return [k % turns * line] if parts >= turns else [const(n * line) for n in range(lines)]

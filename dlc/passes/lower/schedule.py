@@ -56,6 +56,7 @@ class Scheduler:
             "transposes": lambda: next(plans(self.func, self.lanes), None) is not None,
             "has_loop": lambda name: bool(named_loops(self.func, name)),
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
+            "panel_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target, panels=True),
             "depthwise_columns": lambda extent, stride: depthwise_columns(_known(extent), stride, self.target),
             "tile_rows": lambda extent, blocks: self.tile(extent, blocks).rows,
             "tile_vectors": lambda extent, blocks: self.tile(extent, blocks).vectors,
@@ -123,7 +124,7 @@ class Scheduler:
         rest: loop.For | None = op
         while rest is not None and amount > 1:
             rest = split(rest, amount, outer, inner)[1]
-            amount //= 4
+            amount //= 2
         if rest is not None:
             split(rest, 1, outer, inner)
 
@@ -173,7 +174,7 @@ class Scheduler:
         buffer = self.parameters.get(action.loops[0])
         if buffer is not None:
             clean(self.func)  # rows share their loads from here on: one request per vector, not per row
-            prefetch(self.func, buffer, action.loops[1])
+            prefetch(self.func, buffer, *action.loops[1:])
 
     def contract(self, action: s.Action, amount: int) -> None:
         for op in named_loops(self.func, action.loops[0]):

@@ -12,6 +12,11 @@ from functools import cache
 
 from dlc.target import Target
 
+# Cycles that a load takes from the tile, whatever else goes on, where panels come from the second level of the cache
+# and the rows lie far apart: per broadcast and per vector.
+PANEL_LOADS = (0.06, 0.15)
+PANEL_VECTORS = 4  # more columns than that spill: the code generator loads them all before it uses the first
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -33,14 +38,14 @@ def even_parts(extent: int, limit: int) -> tuple[int, int]:
     return (small + 1, extra) if extra else (small, count)
 
 
-def tile_cycles(rows: int, vectors: int, target: Target) -> float:
+def tile_cycles(rows: int, vectors: int, target: Target, panels: bool = False) -> float:
     """Cycles of one step of the reduction for one tile."""
     facts = target.facts
     arithmetic = rows * vectors / facts.fma_ports * (1 if facts.has_fma else 2)
     from_memory = facts.has_broadcast_operand or vectors > 1
     loads = (rows + vectors) / facts.load_ports if from_memory else (2 * rows + vectors) / facts.load_ports
     latency = facts.fma_latency if rows * vectors else 0
-    return max(arithmetic, loads * 1.05, latency) + 0.25
+    return max(arithmetic, loads * 1.05, latency) + 0.25 + (rows * PANEL_LOADS[0] + vectors * PANEL_LOADS[1]) * panels
 
 
 def fits(rows: int, vectors: int, target: Target) -> bool:
@@ -53,38 +58,42 @@ def fits(rows: int, vectors: int, target: Target) -> bool:
 
 
 @cache
-def best_tile(extent: int | None, blocks: int, target: Target, most_vectors: int = 8) -> Tile:
-    """The cheapest tile for a plane of `extent` rows (None: not known) by `blocks` vectors."""
+def best_tile(extent: int | None, blocks: int, target: Target, panels: bool = False) -> Tile:
+    """The cheapest tile for a plane of `extent` rows (None: not known) by `blocks` vectors.
+
+    `panels`: of a matrix product, whose vectors come from panels that the first level of the cache does not hold.
+    """
+    most_vectors = PANEL_VECTORS if panels else 8
     best: Tile | None = None
     for vectors in range(1, min(blocks, most_vectors) + 1):
         for rows in range(1, 31):
             if not fits(rows, vectors, target) or (extent is not None and rows > extent):
                 continue
-            cost = _plane_cost(extent or 840, blocks, rows, vectors, target)
+            cost = _plane_cost(extent or 840, blocks, rows, vectors, target, panels)
             if best is None or cost < best.cost * 0.999:
                 best = Tile(rows, vectors, cost)
     return best or Tile(1, 1, float("inf"))
 
 
-def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, target: Target) -> float:
+def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, target: Target, panels: bool) -> float:
     larger, count = even_parts(extent, rows)
     parts = -(-extent // rows)
     total = 0.0
     for width, times in ((vectors, blocks // vectors), (blocks % vectors, 1 if blocks % vectors else 0)):
         if times:
-            smaller = (parts - count) * tile_cycles(larger - 1, width, target)
-            total += times * (count * tile_cycles(larger, width, target) + smaller)
+            smaller = (parts - count) * tile_cycles(larger - 1, width, target, panels)
+            total += times * (count * tile_cycles(larger, width, target, panels) + smaller)
     return total
 
 
 @cache
-def best_rows(extent: int | None, vectors: int, target: Target) -> int:
+def best_rows(extent: int | None, vectors: int, target: Target, panels: bool = False) -> int:
     """The cheapest number of rows for a tile whose number of vectors is given."""
     best, rows = float("inf"), 1
     for candidate in range(1, 31):
         if not fits(candidate, vectors, target) or (extent is not None and candidate > max(1, extent)):
             continue
-        cost = _plane_cost(extent or 840, vectors, candidate, vectors, target)
+        cost = _plane_cost(extent or 840, vectors, candidate, vectors, target, panels)
         if cost < best * 0.999:
             best, rows = cost, candidate
     return rows

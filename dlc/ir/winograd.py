@@ -38,8 +38,8 @@ def matrices(tile: int) -> tuple[Array, Array, Array]:
 def error_growth(tile: int) -> float:
     """By how much more than a direct convolution's results those of F(tile x tile) are off, typically.
 
-    Each product of the transformed tile carries a rounding error as large as itself, times epsilon. For weights and images
-    of independent elements of variance 1 the products' variance is ‖Gᵢ‖² ‖Bᵢ‖² in one dimension, of which the output
+    Each product of the transformed tile carries a rounding error as large as itself, times epsilon. For weights and
+    images of independent elements of variance 1 the products' variance is ‖Gᵢ‖² ‖Bᵢ‖² in one dimension, of which the output
     transform adds Aₒᵢ²; a direct sum of three products has the variance 3. Two dimensions square the growth.
     """
     output, weights, inputs = matrices(tile)

@@ -55,7 +55,7 @@ class WinogradWeights(Op):
     def check(self) -> Iterator[str]:
         if problem := tile_problem(self.tile, ()):
             yield f"c1: {problem}"
-        if tensor(self.w).shape[2:] != (WINDOW, WINDOW):
+        if not all(dims_may_match(dim, WINDOW) for dim in tensor(self.w).shape[2:]):
             yield "c2: the window of w must be 3 x 3"
 
 
@@ -77,7 +77,7 @@ class WinogradConv(Placed):
         x, u = tensor(self.x).shape, tensor(self.u).shape
         if problem := tile_problem(self.tile, self.pads):
             yield f"c1: {problem}"
-        elif u[0] != places(self.tile):
+        elif not dims_may_match(u[0], places(self.tile)):
             yield "c2: u must have (tile + 2)² places"
         if not dims_may_match(x[1], u[1]):
             yield "c3: x and u must have the same channels"
@@ -121,8 +121,9 @@ class WinogradOutput(Placed):
         if len(self.size) != 3:
             yield "c2: size must be N, rows and columns"
             return
-        rows = as_dim(as_expr(tile_count(self.size[1:], self.tile)) * as_expr(self.size[0]))
-        if tensor(self.m).shape[0] != places(self.tile) or not dims_may_match(tensor(self.m).shape[1], rows):
+        tiles = as_dim(as_expr(tile_count(self.size[1:], self.tile)) * as_expr(self.size[0]))
+        m = tensor(self.m).shape
+        if not (dims_may_match(m[0], places(self.tile)) and dims_may_match(m[1], tiles)):
             yield "c3: m must have (tile + 2)² places of as many tiles as cover the images"
 
 

@@ -1,7 +1,7 @@
 """What 3 x 3 convolutions are predicted to cost, directly and by Winograd, in cycles of one core.
 
-The numbers are those of the register tile (dlc/passes/lower/tiles.py), of the transforms' instructions, and of what has to
-come from beyond the second-level cache. Sizes that are not known count as `TYPICAL`.
+The numbers are those of the register tile (dlc/passes/lower/tiles.py), of the transforms' instructions, and of what has
+to come from beyond the second-level cache. Sizes that are not known count as `TYPICAL`.
 """
 
 from __future__ import annotations

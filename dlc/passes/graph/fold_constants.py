@@ -76,10 +76,12 @@ class OpOverConstants(Pattern[Op]):
         return None
 
     def too_large(self, op: Op, constants: list[Constant]) -> str | None:
-        if elements(op.result.type) <= self.few or isinstance(op, WinogradWeights):  # a choice that counted their size
+        if elements(op.result.type) <= self.few:
             return None
         if elements(op.result.type) > self.most:
             return "the result is too large"
+        if isinstance(op, WinogradWeights):  # their size was counted when they were chosen
+            return None
         made_of = max((size(source.type) for source in constants), default=0)
         return "the result is larger than what it is made of" if size(op.result.type) > GROWTH * made_of else None
 
@@ -87,7 +89,8 @@ class OpOverConstants(Pattern[Op]):
 def folded_value(op: Op, constants: list[Constant], pool: ConstantPool) -> DenseRef:
     """The constant that an op computes. Large ones are named after what they come from, and computed when read."""
     compute = Computation(detached(op), tuple(source.value for source in constants), pool)
-    if elements(op.result.type) < LAZY or not (op.spec.has(ELEMENTWISE) or isinstance(op, Concat | WinogradWeights) or is_index_map(op)):
+    later = op.spec.has(ELEMENTWISE) or isinstance(op, Concat | WinogradWeights) or is_index_map(op)
+    if elements(op.result.type) < LAZY or not later:
         return pool.add(compute())
     attrs = ", ".join(f"{name} = {attribute_text(value)}" for name, value in op.attrs.items())
     text = f"{op.name}({', '.join(map(str, compute.operands))}) {attrs} {op.result.type}"

@@ -44,7 +44,8 @@ from dlc.ir.types import STRING, TensorType
 BARE = (Constant, Reshape, Relayout, Dims, Group, Return, Yield)  # never wrapped in a group of their own
 
 EPILOGUE_ROOTS = (
-    Conv, ConvTranspose, WinogradConv, WinogradOutput, MatMul, Pool, Reduce, Softmax, LogSoftmax, LayerNorm, RmsNorm, Lrn,
+    Conv, ConvTranspose, WinogradConv, WinogradOutput, MatMul, Pool, Reduce, Softmax, LogSoftmax, LayerNorm, RmsNorm,
+    Lrn,
 )  # fmt: skip
 
 CHEAP = (
@@ -53,7 +54,8 @@ CHEAP = (
     math_ops.BoolBinary, math_ops.IntegerBinary, math_ops.Not, math_ops.BitwiseNot,
 )  # fmt: skip
 
-READS_LAYOUT = ("conv", "conv_transpose", "winograd_conv", "winograd_input", "pool")  # read memory as it is laid out: nothing is computed on the way
+# these read memory as it is laid out: nothing is computed on the way
+READS_LAYOUT = ("conv", "conv_transpose", "winograd_conv", "winograd_input", "pool")
 READS_AGAIN = ("reduce", "arg_reduce", "softmax", "log_softmax", "hardmax", "layer_norm", "rms_norm")
 NO_ROOT = ("elementwise", "copy")
 

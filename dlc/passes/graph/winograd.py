@@ -58,8 +58,8 @@ class ConvByWinograd(Pattern[Conv]):
         if op.w.defined_by(Constant) is None:
             return NoMatch("the weights are not constant")
         inputs, outputs = known(w.shape[1]), known(w.shape[0])
-        if min(inputs, outputs) < lanes(self.target):
-            return NoMatch("fewer channels than lanes")
+        if 2 * min(inputs, outputs) < lanes(self.target):
+            return NoMatch("too few channels to fill the lanes")
         if not all(known(dim) for dim in y.shape):
             return NoMatch("the result is empty")
         size = ConvSize(known(y.shape[0], 1), known(y.shape[2]), known(y.shape[3]), inputs, outputs)
@@ -90,7 +90,7 @@ def in_steps(op: Conv, u: Value, plan: WinogradPlan, rw: Rewriter) -> Value:
 
 
 def error_bound(tile: int, inputs: int) -> float:
-    """How far results may be off, as a share of the largest: the rounding errors of a sum of `inputs` terms, which average
-    out, grown by the transforms.
+    """How far results may be off, as a share of the largest: the rounding errors of a sum of `inputs` terms, which
+    average out, grown by the transforms.
     """
     return EPSILON * error_growth(tile) * float(inputs) ** 0.5

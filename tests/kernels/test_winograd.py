@@ -1,0 +1,120 @@
+"""Winograd convolutions, compiled, against the direct convolution: tails of tiles, parts, channels and lanes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlc.ir.core import Block, Builder, Value
+from dlc.ir.dialects import graph_nn, graph_winograd
+from dlc.ir.eval.interpreter import evaluate_op
+from dlc.ir.expr import sym
+from dlc.ir.types import F32, Array, Layout, TensorType
+from dlc.ir.winograd import TILES, matrices
+from dlc.kernel_language.library import standard_library
+from dlc.passes.graph.layouts import panel_layout, winograd_halo
+from dlc.passes.lower.elaborate import Elaborator
+from dlc.passes.lower.frame import Binding
+from tests.eval.cases import f32
+from tests.support.kernel_run import compiled
+from tests.tolerances import assert_close
+
+LANES = 16
+ORDER = (0, 1, 2, 3)
+# channels, rows, columns, results, pads, tiles at a time
+SIZES = [
+    (16, 8, 8, 16, (1, 1, 1, 1), 4), (16, 7, 9, 32, (1, 1, 1, 1), 3), (33, 5, 5, 17, (0, 1, 1, 0), 1),
+    (20, 3, 3, 16, (), 7), (16, 3, 13, 48, (2, 2, 2, 2), 5), (5, 1, 1, 3, (1, 1, 1, 1), 1),
+]  # fmt: skip
+
+
+def blocked(halo: tuple[tuple[int, int], ...] = ()) -> Layout:
+    return Layout(ORDER, ((1, LANES),), halo)
+
+
+def direct(x: Array, w: Array, pads: tuple[int, ...]) -> Array:
+    types = [TensorType(a.shape, F32) for a in (x, w)]
+    return evaluate_op(graph_nn.Conv(*Block(types).args, pads=pads), [x, w])[0]
+
+
+def transformed(w: Array, tile: int) -> Array:
+    op = graph_winograd.WinogradWeights(*Block([TensorType(w.shape, F32)]).args, tile=tile)
+    return evaluate_op(op, [w])[0]
+
+
+def halo_of(x: TensorType, u: TensorType, tile: int, pads: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    return winograd_halo(graph_winograd.WinogradConv(*Block([x, u]).args, tile=tile, pads=pads))
+
+
+@pytest.mark.parametrize("tile", TILES)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("named", [False, True], ids=["static", "named"])
+def test_parts_of_an_image(size: tuple[int, int, int, int, tuple[int, ...], int], tile: int, named: bool) -> None:
+    channels, rows, columns, results, pads, part = size
+    x, w = f32(2, channels, rows, columns), f32(results, channels, 3, 3)
+    u = transformed(w, tile)
+    shape = (sym("n"), channels, sym("h"), sym("w")) if named else x.shape
+    plain = TensorType(shape, F32), TensorType(u.shape, F32)
+    image = TensorType(shape, F32, blocked(halo_of(*plain, tile, pads)))
+    weights = TensorType(u.shape, F32, panel_layout(3, 2 * LANES))
+
+    def make(a: Value, b: Value) -> graph_winograd.WinogradConv:
+        layout = blocked(((0, 0), (0, 0), (1, 1), (0, 2)))
+        return graph_winograd.WinogradConv(a, b, tile=tile, pads=pads, part=part, layout=layout)
+
+    kernel = compiled([image, weights], make, ["h", "n", "w"] if named else [])
+    known = {"n": 2, "h": rows, "w": columns} if named else {}
+    assert_close(kernel([x, u], known)[0], direct(x, w, pads), "op")
+
+
+@pytest.mark.parametrize("tile", TILES)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_three_steps(size: tuple[int, int, int, int, tuple[int, ...], int], tile: int) -> None:
+    channels, rows, columns, results, pads, _ = size
+    x, w = f32(2, channels, rows, columns), f32(results, channels, 3, 3)
+    u = transformed(w, tile)
+    wanted = direct(x, w, pads)
+    types = TensorType(x.shape, F32), TensorType(u.shape, F32)
+    image = TensorType(x.shape, F32, blocked(halo_of(*types, tile, pads)))
+    taken = compiled([image], lambda a: graph_winograd.WinogradInput(a, tile=tile, pads=pads))([x])[0]
+    products = (taken.astype(np.float64) @ u).astype(np.float32)
+    outer = (wanted.shape[0], *wanted.shape[2:])
+
+    def make(m: Value) -> graph_winograd.WinogradOutput:
+        return graph_winograd.WinogradOutput(m, size=outer, tile=tile, layout=blocked())
+
+    given = compiled([TensorType(products.shape, F32)], make)([products])[0]
+    assert_close(given, wanted, "op")
+
+
+def test_an_empty_batch() -> None:
+    u = transformed(f32(16, 16, 3, 3), 4)
+    image = TensorType((0, 16, 4, 4), F32, blocked(((0, 0), (0, 0), (1, 1), (1, 1))))
+    weights = TensorType(u.shape, F32, panel_layout(3, LANES))
+    attrs = {"pads": (1, 1, 1, 1), "layout": blocked()}
+    kernel = compiled([image, weights], lambda a, b: graph_winograd.WinogradConv(a, b, **attrs))
+    assert kernel([np.zeros((0, 16, 4, 4), np.float32), u])[0].shape == (0, 16, 4, 4)
+
+
+@pytest.mark.parametrize("tile", TILES)
+def test_the_transforms_of_the_kernels_are_the_matrices(tile: int) -> None:
+    """Each column of a matrix is what the kernel's formula makes of a unit vector."""
+    output, _, inputs = matrices(tile)
+    for name, matrix in (("tile_input", inputs), ("tile_output", output)):
+        size = matrix.shape[1]
+        for column in range(size):
+            unit = [float(n == column) for n in range(size)]
+            np.testing.assert_allclose(formula(name, unit, tile), matrix[:, column], atol=1e-15)
+
+
+def formula(name: str, elements: list[float], tile: int) -> list[object]:
+    """A function of the kernel library on numbers that are known."""
+    library = standard_library()
+    elaborator = Elaborator(library, Binding(refuse, refuse), Builder(Block()).loc)
+    found = elaborator.function(name, [elements], {"tile": tile})
+    assert isinstance(found, list)
+    return found
+
+
+def refuse(*arguments: object) -> None:
+    raise AssertionError("a formula reads no tensor")

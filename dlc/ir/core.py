@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
 
 from dlc.ir.types import Type
+from dlc.record import record
 
 if TYPE_CHECKING:
     from dlc.ir.opdef import OpSpec
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="Op")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Location:
     """Where an op comes from: the names of the model's nodes, in the order in which rewrites merged them."""
 

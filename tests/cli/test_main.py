@@ -15,7 +15,7 @@ from dlc.cli.main import COMMANDS, cli
 from tests.cli.support import ROOT, invoke, refused, start, succeed
 
 COMPILER = frozenset({
-    "onnx", "llvmlite", "lark", "networkx", "dlc.ir", "dlc.passes", "dlc.codegen", "dlc.driver", "dlc.frontends",
+    "onnx", "llvmlite", "lark", "dlc.ir", "dlc.passes", "dlc.codegen", "dlc.driver", "dlc.frontends",
 })  # fmt: skip
 
 

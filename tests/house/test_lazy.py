@@ -8,7 +8,7 @@ import pytest
 
 import dlc
 
-HEAVY = ("onnx", "llvmlite", "lark", "networkx", "click", "rich", "torch", "ml_dtypes")
+HEAVY = ("onnx", "llvmlite", "lark", "click", "rich", "torch", "ml_dtypes")
 COMPILER = ("dlc.ir", "dlc.frontends", "dlc.passes", "dlc.codegen", "dlc.driver", "dlc.cli")
 
 

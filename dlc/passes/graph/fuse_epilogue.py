@@ -72,14 +72,14 @@ def next_follower(root: Op, joined: dict[Op, None], partition: Partition) -> Op 
 def depends(op: Op, joined: dict[Op, None], partition: Partition) -> bool:
     """Whether something that `op` reads, and that is not in the group, depends on the group."""
     inside = {partition.cluster[each] for each in joined}
-    waiting = [n for n in partition.graph.predecessors(partition.cluster[op]) if n not in inside]
+    waiting = [n for n in partition.before[partition.cluster[op]] if n not in inside]
     first = min(partition.rank[n] for n in inside)
     seen = set(waiting)
     while waiting:
         at = waiting.pop()
         if partition.rank[at] < first:
             continue
-        for n in partition.graph.predecessors(at):
+        for n in partition.before[at]:
             if n in inside:
                 return True
             if n not in seen:

@@ -17,9 +17,17 @@ C = TypeVar("C", bound=type)
 
 @dataclass_transform(frozen_default=True, eq_default=True, field_specifiers=(field,))
 def record(cls: C) -> C:
-    """Make `cls` a frozen dataclass: `fields`, `replace`, `match` and comparison work as for any other."""
+    """Make `cls` a frozen dataclass: `fields`, `replace`, `match` and comparison work as for any other.
+
+    Its bases may be records, not other dataclasses.
+    """
+    bases = [vars(base)["__dataclass_params__"] for base in cls.__mro__[1:] if "__dataclass_params__" in vars(base)]
+    for params in bases:
+        params.frozen = False  # or dataclass would refuse to inherit: it would write the methods that refuse assignment
     cls.__doc__ = cls.__doc__ or cls.__name__  # or dataclass would compute the signature to have one
     dataclass(init=False, repr=False, eq=False)(cls)
+    for params in [*bases, vars(cls)["__dataclass_params__"]]:
+        params.frozen = True  # so that frozen dataclasses may inherit from it
     names = tuple(each.name for each in fields(cls))
     contents = getter(tuple(each.name for each in fields(cls) if each.compare))
     methods: dict[str, Callable[..., object]] = {

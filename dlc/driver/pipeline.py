@@ -18,10 +18,11 @@ from dlc.passes.lower.lower_graph import LowerGraph
 from dlc.passes.lower.plan_memory import PlanMemory
 from dlc.passes.manager import Checks, Dump, PassManager, PassRecord
 from dlc.passes.pipelines import graph_pipeline
+from dlc.record import record
 from dlc.target import Target
 
 
-@dataclass(frozen=True)
+@record
 class Options:
     """What a compilation depends on besides the model."""
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+
+from dlc.record import record
 
 Range = tuple[int | None, int | None]  # inclusive bounds; None: unbounded
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compound:
     """An atom that is not a symbol: `kind` is one of ``//``, ``%``, ``min``, ``max``."""
 

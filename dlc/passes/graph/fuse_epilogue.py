@@ -12,7 +12,6 @@ yields one value: it ends where all users of what it has computed so far are ins
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Op
@@ -22,9 +21,10 @@ from dlc.ir.rewrite import Rewriter
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.fusion_roles import EPILOGUE_ROOTS, is_elementwise
 from dlc.passes.graph.partition import Partition, blocks_to_fuse
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FuseEpilogue(Pass):
     name: ClassVar[str] = "fuse-epilogue"
     needs: ClassVar[Level] = Level.GRAPH

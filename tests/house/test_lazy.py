@@ -70,7 +70,8 @@ def test_a_small_model_compiles_in_a_moment_and_without_what_only_few_models_nee
     path = tmp_path / "relu.onnx"
     relu = onnx.helper.make_node("Relu", ["x"], ["y"])
     x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (4, 64)) for name in "xy")
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([relu], "g", [x], [y])), path)
+    graph = onnx.helper.make_graph([relu], "g", [x], [y])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), path)
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
     for _ in range(2):  # the first writes the bytecode
         done = subprocess.run(

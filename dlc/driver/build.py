@@ -17,11 +17,11 @@ from dlc.driver.workers import compile_texts
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr, as_dim
+from dlc.ir.expr import Expr, as_dim, as_expr
 from dlc.ir.packing import pack
 from dlc.ir.scratch import scratch_bytes
 from dlc.ir.size_bounds import Uppers, at_most, upper_bounds
-from dlc.ir.types import TensorType, Type
+from dlc.ir.types import BufferType, TensorType, Type
 from dlc.target import Target
 
 
@@ -122,7 +122,36 @@ def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
         "scratch": scratch_bytes(lowered.module),
         "errors": {str(code): message for code, message in error_sites(lowered.module).messages.items()},
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
-        "extra": {"target": str(target), "weights": main.attrs["weights"], "operators": lowered.graph_ops},
+        "extra": {
+            "target": str(target), "weights": main.attrs["weights"], "operators": lowered.graph_ops,
+            "calls": calls(lowered.module), "schedules": schedules(lowered.module),
+        },
+    }  # fmt: skip
+
+
+def calls(module: Module) -> list[list[object]]:
+    """What a profile says of each call: kernel, node, arithmetic operations, bytes of the buffers."""
+    return [
+        [op.kernel, str(op.loc), dim(module.funcs[op.kernel].attrs.get("operations", 0)), dim(buffer_bytes(op))]
+        for op in module.main.block.ops
+        if isinstance(op, run.Call)
+    ]
+
+
+def buffer_bytes(call: run.Call) -> Expr:
+    """The size of all that a call may read and write."""
+    total = as_expr(0)
+    for kind in (value.type for value in call.operands):
+        if isinstance(kind, BufferType):
+            total = total + kind.elements * kind.element.bytes
+    return total
+
+
+def schedules(module: Module) -> dict[str, dict[str, object]]:
+    """Per kernel the schedule that was taken, the parameters that were chosen, and what they were predicted to cost."""
+    return {
+        func.name: {name: value for name, value in func.attrs.items() if isinstance(value, int | float | str)}
+        for func in kernel_funcs(module)
     }
 
 

@@ -35,7 +35,7 @@ def test_every_command_has_help(name: str) -> None:
     assert f"dlc {name}" in succeed(name, "--help")
 
 
-@pytest.mark.parametrize("name", ["profile", "verify"])
+@pytest.mark.parametrize("name", ["verify"])
 def test_what_is_not_there_yet_says_so(name: str) -> None:
     assert f"dlc {name} is not there yet" in refused(name, "model.onnx", "--against", "reference")
 

@@ -65,6 +65,7 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes, scratch: int = 0
         slot = w.assign(f"getelementptr ptr, ptr %buffers, i64 {number}", "slot")
         w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8", "p"))
     base = _share_scratch(w, func, scratch) if scratch else "null"
+    w.line("call void @dlc_stamp(ptr %ctx)")
     for op in func.block.ops:
         match op:
             case run.Alloc() | run.Constant():
@@ -88,6 +89,7 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes, scratch: int = 0
     return "\n".join([
         "@dlc_weights = external global i8, align 64",
         "declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)",
+        "declare hidden void @dlc_stamp(ptr)",
         f"declare hidden {FAIL}",
         *declared,
         f"define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) nounwind {{\n{body}\n}}\n",
@@ -159,6 +161,7 @@ def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str) -> None
         status = code
     failed.lines.append(f"ret i32 {status}")
     w.scopes[-1].block = following
+    w.line("call void @dlc_stamp(ptr %ctx)")  # returns at once unless a profile is taken: pool_text.py
 
 
 def _store_argument(w: Writer, number: int, value: Value) -> None:

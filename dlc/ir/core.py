@@ -172,7 +172,8 @@ class Op:
         """This op and all ops inside it, outer before inner."""
         yield self
         for region in self.regions:
-            yield from region.walk()
+            for block in region.blocks:
+                yield from block.walk()
 
     def parent_op(self) -> Op | None:
         block = self.parent
@@ -262,7 +263,10 @@ class Block:
 
     def walk(self) -> Iterator[Op]:
         for op in list(self.ops):
-            yield from op.walk()
+            if op.regions:
+                yield from op.walk()
+            else:
+                yield op
 
     def clone(self, mapping: dict[Value, Value]) -> Block:
         copy = Block()

@@ -62,7 +62,7 @@ def test_expressions(text: str, expected: s.Node) -> None:
 def test_schedule_actions() -> None:
     text = """schedule k when a { split n by 4 into n.o n.i even  order n.o m n.i
       when b { vectorize n.i by lanes } else { unroll m }
-      fuse x y into z  prefetch k along n  contract a in b  auto }"""
+      fuse x y into z  prefetch k along n over m  contract a in b  auto }"""
     (schedule,) = parse_kernels(text, "t.kernel")
     assert isinstance(schedule, s.Schedule) and schedule.condition == A
     split, order, when, fuse, prefetch, contract, auto = schedule.actions
@@ -72,7 +72,7 @@ def test_schedule_actions() -> None:
         2, B, (s.Action(2, "vectorize", ("n.i",), name("lanes")),), (s.Action(2, "unroll", ("m",)),)
     )  # fmt: skip
     assert [fuse, prefetch, contract, auto] == [
-        s.Action(3, "fuse", ("x", "y", "z")), s.Action(3, "prefetch", ("k", "n")),
+        s.Action(3, "fuse", ("x", "y", "z")), s.Action(3, "prefetch", ("k", "n", "m")),
         s.Action(3, "contract", ("a", "b")), s.Action(3, "auto", ()),
     ]  # fmt: skip
 

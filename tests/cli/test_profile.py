@@ -34,9 +34,9 @@ def test_a_library_is_profiled_kernel_by_kernel(library: str) -> None:
     rows = found["kernels"]
     assert found["seconds"] > 0 and abs(sum(row["share"] for row in rows) - 1) < 1e-6
     assert all(row["calls"] == len(row["nodes"]) for row in rows)
-    best = max(rows, key=lambda row: row["operations"])
-    assert best["kernel"].startswith("conv") and best["fma_share"] > 0 and best["bandwidth_share"] > 0
-    assert "conv.kernel" in best["schedule"]
+    conv = next(row for row in rows if row["kernel"].startswith("conv"))
+    assert conv["operations"] > 0 and conv["fma_share"] > 0 and conv["bandwidth_share"] > 0
+    assert "conv.kernel" in conv["schedule"]
 
 
 def test_the_table_names_kernels_and_their_schedules(library: str) -> None:

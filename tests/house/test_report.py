@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -22,7 +23,7 @@ def report(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_each_step_leaves_out_fewer_passes_and_all_exist(report: ModuleType) -> None:
     steps = [{pass_named(name) for name in without} for without in report.STEPS.values()]
-    assert all(later < earlier for earlier, later in zip(steps, steps[1:], strict=False)) and not steps[-1]
+    assert all(later < earlier for earlier, later in pairwise(steps)) and not steps[-1]
 
 
 def test_the_document_has_a_place_for_each_table(report: ModuleType, root: Path) -> None:

@@ -1,0 +1,26 @@
+"""Work is cut for several threads, whatever the sizes, and the bits do not depend on how many there are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlc.driver.compile import make_options
+from dlc.driver.pipeline import lowered_module
+from dlc.ir.dialects import run
+from dlc.ir.expr import as_expr
+from tests.support.onnx_models import assert_same, compiled, expected, model, node
+
+
+@pytest.mark.parametrize("batch", [(), (3,)], ids=["plain", "batched"])
+def test_products_whose_last_panel_is_narrow_are_cut_into_chunks(batch: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((*batch, 40, 64)).astype(np.float32)
+    w = rng.standard_normal((*batch, 64, 100)).astype(np.float32)
+    proto = model([node("MatMul", ["x", "w"], ["y"])], {"x": ("f32", x.shape)}, {"y": "f32"}, {"w": w})
+    lowered = lowered_module(proto.SerializeToString(), make_options("host", None, 3, (), False))
+    calls = [op for op in lowered.module.main.block.ops if isinstance(op, run.Call)]
+    assert max(as_expr(call.chunks).value for call in calls) > 1
+    one, two, three = (compiled(proto, threads).run({"x": x})["y"] for threads in (1, 2, 3))
+    assert np.array_equal(one, two) and np.array_equal(one, three)
+    assert_same(one, expected(proto, {"x": x})[0], 1e-4)

@@ -15,7 +15,7 @@ from dlc.driver.pipeline import Lowered, Options
 from dlc.driver.watch import UNWATCHED, Watch
 from dlc.driver.workers import compile_texts
 from dlc.errors import InternalError
-from dlc.ir.core import Func, Module
+from dlc.ir.core import Func, Module, Op
 from dlc.ir.dialects import run
 from dlc.ir.expr import Expr, as_dim, as_expr
 from dlc.ir.packing import pack
@@ -58,7 +58,19 @@ def emit_model(module: Module, target: Target) -> Emitted:
     symbols = named_dims(module)
     kernels = tuple(emit_kernel(func, symbols, target) for func in kernel_funcs(module))
     texts = [module_text(batch, target) for batch in batches(kernels)]
-    return Emitted(kernels, (*texts, emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module))))
+    return Emitted(kernels, (*texts, main_text(module, symbols)))
+
+
+def main_text(module: Module, symbols: Sequence[str]) -> str:
+    """LLVM text of `dlc_main`."""
+    work: dict[Op, Expr] = {op: work_of(op, module) for op in module.main.block.ops if isinstance(op, run.Call)}
+    return emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module), work)
+
+
+def work_of(call: run.Call, module: Module) -> Expr:
+    """Operations, and bytes read or written that take as long as two; what counts no operations fills a halo."""
+    counted = module.funcs[call.kernel].attrs.get("operations")
+    return counted + 2 * buffer_bytes(call) if isinstance(counted, Expr) else as_expr(0)
 
 
 def batches(kernels: Sequence[EmittedKernel]) -> list[list[EmittedKernel]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,13 +95,15 @@ def build_artifact(
     target = options.target
     emitted = emit_model(lowered.module, target)
     watch.stage("code generation", len(emitted.texts))
-    objects = compile_texts(emitted.texts, target, watch.step)
+    with ThreadPoolExecutor(1) as beside:
+        compiling = beside.submit(compile_texts, emitted.texts, target, watch.step)
+        pieces, total = weight_pieces(lowered.module)  # NumPy packs them while LLVM works
+        description = metadata(lowered, target)
+        objects = compiling.result()
     watch.stage("link", 1)
-    pieces, total = weight_pieces(lowered.module)
     write_artifact(
-        path, objects=objects, metadata=metadata(lowered, target), weights=pieces, weights_bytes=total,
-        machine=target.arch,
-    )  # fmt: skip
+        path, objects=objects, metadata=description, weights=pieces, weights_bytes=total, machine=target.arch
+    )
 
 
 def weight_pieces(module: Module) -> tuple[list[tuple[int, np.ndarray]], int]:

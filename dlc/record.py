@@ -19,9 +19,11 @@ C = TypeVar("C", bound=type)
 def record(cls: C) -> C:
     """Make `cls` a frozen dataclass: `fields`, `replace`, `match` and comparison work as for any other.
 
-    Its bases may be records, not other dataclasses.
+    Its bases may be records and other frozen dataclasses.
     """
     bases = [vars(base)["__dataclass_params__"] for base in cls.__mro__[1:] if "__dataclass_params__" in vars(base)]
+    if not all(params.frozen for params in bases):
+        raise TypeError(f"the record {cls.__name__} inherits from a dataclass that is not frozen")
     for params in bases:
         params.frozen = False  # or dataclass would refuse to inherit: it would write the methods that refuse assignment
     cls.__doc__ = cls.__doc__ or cls.__name__  # or dataclass would compute the signature to have one

@@ -77,6 +77,26 @@ def test_replace_copy_pickle_and_match() -> None:
             assert (x, y) == (3, 4)
 
 
+def test_bases_must_be_frozen() -> None:
+    @dataclass
+    class Loose:
+        x: int = 0
+
+    with pytest.raises(TypeError, match="inherits from a dataclass that is not frozen"):
+
+        @record
+        class Child(Loose):
+            pass
+
+    @record
+    class Grandchild(Plain):
+        w: int = 4
+
+    assert Grandchild(1).w == 4 and Grandchild(1) != Plain(1)
+    with pytest.raises(FrozenInstanceError):
+        Plain(1).x = 2  # type: ignore[misc]
+
+
 def test_methods_of_the_class_stay() -> None:
     @record
     class Loud:

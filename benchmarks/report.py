@@ -25,11 +25,11 @@ OPERATORS = ("dense_", "conv_")
 FUSION = ("fuse-epilogue", "fuse-producers", "fuse-elementwise")
 MANY_THREADS = min(2, os.cpu_count() or 1)
 
-# Row → passes that are left out. Batch norm is folded in all: it has no kernel of its own.
+# Row → passes that are left out. All fold batch norm, which has no kernel of its own, and lay images out in blocks with
+# halos, which convolutions rely on.
 STEPS: dict[str, tuple[str, ...]] = {
-    "batch norm folded, nothing else": (*FUSION, "choose-layout", "winograd", "move-strides"),
-    "+ fusion": ("choose-layout", "winograd", "move-strides"),
-    "+ layout": ("winograd", "move-strides"),
+    "batch norm folded, blocked layout": (*FUSION, "winograd", "move-strides"),
+    "+ fusion": ("winograd", "move-strides"),
     "+ Winograd": ("move-strides",),
     "+ moved strides": (),
 }

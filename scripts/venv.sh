@@ -25,5 +25,6 @@ prepare_venv() {
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     echo "setting up .venv (once)" >&2
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$extras"
+    .venv/bin/python -m compileall -q dlc  # where PYTHONDONTWRITEBYTECODE is set, every process would do it anew
     printf '%s\n' "$wanted" >"$stamp"
 }

@@ -9,12 +9,6 @@ from dlc.errors import UserError
 ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
-@click.command("profile", context_settings=ANYTHING)
-def profile_command() -> None:
-    """Time per kernel, and its share of this machine's peak (not there yet)."""
-    raise UserError("dlc profile is not there yet", hint="dlc bench measures the whole model")
-
-
 @click.command("verify", context_settings=ANYTHING)
 def verify_command() -> None:
     """Compare a model's outputs with a reference (not there yet)."""

@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dump": ("dump", "Show a model's IR, LLVM text or assembly."),
     "opt": ("opt", "Run passes on IR text."),
     "inspect": ("inspect", "Show what a model consists of."),
-    "profile": ("later", "Time per kernel, and its share of this machine's peak."),
+    "profile": ("profile", "Time per kernel, and its share of this machine's peak."),
     "verify": ("later", "Compare a model's outputs with a reference."),
     "targets": ("targets", "List the machines that dlc compiles for."),
 }

@@ -16,9 +16,12 @@ from dlc.errors import InternalError
 
 ABI_VERSION = 2
 MAX_THREADS = 512
-THREADS_AT = 384
+THREADS_AT = 448
 CONTEXT_BYTES = THREADS_AT + 64 * MAX_THREADS
-EXPORTS = ("dlc_abi_version", "dlc_ctx_bytes", "dlc_init", "dlc_close", "dlc_error", "dlc_run", "dlc_set_parallel")
+EXPORTS = (
+    "dlc_abi_version", "dlc_ctx_bytes", "dlc_init", "dlc_close", "dlc_error", "dlc_run", "dlc_set_parallel",
+    "dlc_profile",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

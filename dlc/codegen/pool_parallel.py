@@ -175,6 +175,13 @@ done:
 """
 
 PARALLEL = """
+; All chunks on the calling thread.
+define hidden i32 @dlc_alone(ptr %ctx, ptr %kernel, ptr %dims, ptr %buffers, i64 %chunks) nounwind {
+  %scratch = call ptr @dlc_scratch(ptr %ctx, i32 0)
+  %code = call i32 %kernel(ptr %ctx, ptr %dims, ptr %buffers, i64 0, i64 %chunks, ptr %scratch)
+  ret i32 %code
+}
+
 define hidden i32 @dlc_parallel(ptr %ctx, ptr %kernel, ptr %dims, ptr %buffers, i64 %chunks) nounwind {
 entry:
   %hook_at = getelementptr i8, ptr %ctx, i64 32

@@ -13,7 +13,8 @@ Context, byte offsets (the caller gives 64-byte aligned memory of `dlc_ctx_bytes
     76   i32 busy: a job runs, so calls from inside it go on in place
     80   job: ptr kernel, ptr dims, ptr buffers, i64 chunks, i32 first non-zero code (112), i64 chunks a thread (120)
     128  sigset_t with every signal, sigset_t to restore (only used while workers are started)
-    384  a line of 64 bytes for each thread: i64 next chunk of its share, i64 pthread_t, ptr ctx, i32 index,
+    384  profiling: ptr to the next two time stamps, ptr void probe(ptr user), ptr user; see dlc_profile
+    448  a line of 64 bytes for each thread: i64 next chunk of its share, i64 pthread_t, ptr ctx, i32 index,
          i32 taken: a body of the caller's pool uses this thread's scratch memory
 
 What a worker must read to start lies in the one line that it watches: every further line costs a transfer between
@@ -26,6 +27,7 @@ DECLARATIONS = """
 declare i64 @syscall(i64, ...)
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_join(i64, ptr)
+declare i32 @clock_gettime(i32, ptr)
 declare i32 @sigfillset(ptr)
 declare i32 @sigprocmask(i32, ptr, ptr)
 declare hidden i32 @dlc_main(ptr, ptr, ptr, ptr)
@@ -167,4 +169,58 @@ done:
 }
 """
 
-MODULE = DECLARATIONS + ENTRY_POINTS + START + WORKER + WORK + PARALLEL + FOREIGN + SCRATCH + WAITING
+PROFILING = """
+; From now on runs write two times in nanoseconds before the first kernel and after each: when the kernel ended, and
+; when the next one begins, which is after `probe` has returned, if there is one. Null stamps end it.
+define i32 @dlc_profile(ptr %ctx, ptr %stamps, ptr %probe, ptr %user) nounwind {
+  %stamps_at = getelementptr i8, ptr %ctx, i64 384
+  %probe_at = getelementptr i8, ptr %ctx, i64 392
+  %user_at = getelementptr i8, ptr %ctx, i64 400
+  store ptr %stamps, ptr %stamps_at
+  store ptr %probe, ptr %probe_at
+  store ptr %user, ptr %user_at
+  ret i32 0
+}
+
+define hidden void @dlc_stamp(ptr %ctx) nounwind {
+entry:
+  %stamps_at = getelementptr i8, ptr %ctx, i64 384
+  %ended_at = load ptr, ptr %stamps_at
+  %off = icmp eq ptr %ended_at, null
+  br i1 %off, label %done, label %write
+write:
+  %ended = call i64 @dlc_now()
+  store i64 %ended, ptr %ended_at
+  %probe_at = getelementptr i8, ptr %ctx, i64 392
+  %user_at = getelementptr i8, ptr %ctx, i64 400
+  %probe = load ptr, ptr %probe_at
+  %quiet = icmp eq ptr %probe, null
+  br i1 %quiet, label %begin, label %ask
+ask:
+  %user = load ptr, ptr %user_at
+  call void %probe(ptr %user)
+  br label %begin
+begin:
+  %begin_at = getelementptr i64, ptr %ended_at, i64 1
+  %next_at = getelementptr i64, ptr %ended_at, i64 2
+  store ptr %next_at, ptr %stamps_at
+  %begins = call i64 @dlc_now()
+  store i64 %begins, ptr %begin_at
+  br label %done
+done:
+  ret void
+}
+
+define internal i64 @dlc_now() nounwind {
+  %time = alloca [2 x i64]
+  %code = call i32 @clock_gettime(i32 1, ptr %time)  ; CLOCK_MONOTONIC
+  %rest_at = getelementptr i64, ptr %time, i64 1
+  %seconds = load i64, ptr %time
+  %rest = load i64, ptr %rest_at
+  %whole = mul i64 %seconds, 1000000000
+  %now = add i64 %whole, %rest
+  ret i64 %now
+}
+"""
+
+MODULE = DECLARATIONS + ENTRY_POINTS + PROFILING + START + WORKER + WORK + PARALLEL + FOREIGN + SCRATCH + WAITING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +16,13 @@ from dlc.driver.pipeline import Lowered, Options
 from dlc.driver.watch import UNWATCHED, Watch
 from dlc.driver.workers import compile_texts
 from dlc.errors import InternalError
-from dlc.ir.core import Func, Module
+from dlc.ir.core import Func, Module, Op
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr, as_dim
+from dlc.ir.expr import Expr, as_dim, as_expr
 from dlc.ir.packing import pack
 from dlc.ir.scratch import scratch_bytes
 from dlc.ir.size_bounds import Uppers, at_most, upper_bounds
-from dlc.ir.types import TensorType, Type
+from dlc.ir.types import BufferType, TensorType, Type
 from dlc.target import Target
 
 
@@ -58,7 +59,19 @@ def emit_model(module: Module, target: Target) -> Emitted:
     symbols = named_dims(module)
     kernels = tuple(emit_kernel(func, symbols, target) for func in kernel_funcs(module))
     texts = [module_text(batch, target) for batch in batches(kernels)]
-    return Emitted(kernels, (*texts, emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module))))
+    return Emitted(kernels, (*texts, main_text(module, symbols)))
+
+
+def main_text(module: Module, symbols: Sequence[str]) -> str:
+    """LLVM text of `dlc_main`."""
+    work: dict[Op, Expr] = {op: work_of(op, module) for op in module.main.block.ops if isinstance(op, run.Call)}
+    return emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module), work)
+
+
+def work_of(call: run.Call, module: Module) -> Expr:
+    """Operations, and bytes read or written that take as long as two; what counts no operations fills a halo."""
+    counted = module.funcs[call.kernel].attrs.get("operations")
+    return counted + 2 * buffer_bytes(call) if isinstance(counted, Expr) else as_expr(0)
 
 
 def batches(kernels: Sequence[EmittedKernel]) -> list[list[EmittedKernel]]:
@@ -82,13 +95,15 @@ def build_artifact(
     target = options.target
     emitted = emit_model(lowered.module, target)
     watch.stage("code generation", len(emitted.texts))
-    objects = compile_texts(emitted.texts, target, watch.step)
+    with ThreadPoolExecutor(1) as beside:
+        compiling = beside.submit(compile_texts, emitted.texts, target, watch.step)
+        pieces, total = weight_pieces(lowered.module)  # NumPy packs them while LLVM works
+        description = metadata(lowered, target)
+        objects = compiling.result()
     watch.stage("link", 1)
-    pieces, total = weight_pieces(lowered.module)
     write_artifact(
-        path, objects=objects, metadata=metadata(lowered, target), weights=pieces, weights_bytes=total,
-        machine=target.arch,
-    )  # fmt: skip
+        path, objects=objects, metadata=description, weights=pieces, weights_bytes=total, machine=target.arch
+    )
 
 
 def weight_pieces(module: Module) -> tuple[list[tuple[int, np.ndarray]], int]:
@@ -122,7 +137,36 @@ def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
         "scratch": scratch_bytes(lowered.module),
         "errors": {str(code): message for code, message in error_sites(lowered.module).messages.items()},
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
-        "extra": {"target": str(target), "weights": main.attrs["weights"], "operators": lowered.graph_ops},
+        "extra": {
+            "target": str(target), "weights": main.attrs["weights"], "operators": lowered.graph_ops,
+            "calls": calls(lowered.module), "schedules": schedules(lowered.module),
+        },
+    }  # fmt: skip
+
+
+def calls(module: Module) -> list[list[object]]:
+    """What a profile says of each call: kernel, node, arithmetic operations, bytes of the buffers."""
+    return [
+        [op.kernel, str(op.loc), dim(module.funcs[op.kernel].attrs.get("operations", 0)), dim(buffer_bytes(op))]
+        for op in module.main.block.ops
+        if isinstance(op, run.Call)
+    ]
+
+
+def buffer_bytes(call: run.Call) -> Expr:
+    """The size of all that a call may read and write."""
+    total = as_expr(0)
+    for kind in (value.type for value in call.operands):
+        if isinstance(kind, BufferType):
+            total = total + kind.elements * kind.element.bytes
+    return total
+
+
+def schedules(module: Module) -> dict[str, dict[str, object]]:
+    """Per kernel the schedule that was taken, the parameters that were chosen, and what they were predicted to cost."""
+    return {
+        func.name: {name: value for name, value in func.attrs.items() if isinstance(value, int | float | str)}
+        for func in kernel_funcs(module)
     }
 
 

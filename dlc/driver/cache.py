@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from functools import cache as memoize
 from pathlib import Path
 from typing import Any
 
 from dlc.errors import UserError
 from dlc.kernel_files import kernel_root
+from dlc.record import record
 
 SAMPLE = 1 << 16
 
@@ -28,7 +28,7 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dlc"
 
 
-@dataclass(frozen=True)
+@record
 class Cache:
     """Compiled models in `folder`."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from dlc.codegen.pool import pool_object
 from dlc.driver.build import build_artifact
 from dlc.driver.cache import Cache, model_key
 from dlc.driver.pipeline import Options, lowered_module
@@ -86,6 +88,9 @@ def write_library(
     source: Any, options: Options, path: str | os.PathLike[str], watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
     """Compile a model into the shared library `path`; returns the files that it was made from."""
-    lowered = lowered_module(source, options, watch=watch)
+    with ThreadPoolExecutor(1) as beside:
+        pool = beside.submit(pool_object, options.target.arch)  # LLVM works on it while Python lowers the model
+        lowered = lowered_module(source, options, watch=watch)
+        pool.result()
     build_artifact(lowered, options, path, watch)
     return lowered.files

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dlc.driver.watch import UNWATCHED, Watch
+from dlc.errors import UserError
 from dlc.frontends.load import load_model
 from dlc.ir.core import Module, Value
 from dlc.ir.types import Type
@@ -18,10 +19,11 @@ from dlc.passes.lower.lower_graph import LowerGraph
 from dlc.passes.lower.plan_memory import PlanMemory
 from dlc.passes.manager import Checks, Dump, PassManager, PassRecord
 from dlc.passes.pipelines import graph_pipeline
+from dlc.record import record
 from dlc.target import Target
 
 
-@dataclass(frozen=True)
+@record
 class Options:
     """What a compilation depends on besides the model."""
 
@@ -48,10 +50,12 @@ class Lowered:
 
 
 def passes_for(options: Options) -> tuple[Pass, ...]:
-    """The whole pipeline from the imported graph to the loop level."""
+    """The whole pipeline from the imported graph to the loop level. Raises UserError for a pass that is needed."""
+    if "choose-layout" in options.disable:
+        raise UserError("the pass choose-layout cannot be left out: convolutions need the halos that it gives images")
     return (
         *graph_pipeline(options.opt_level, options.disable),
-        *([] if "choose-layout" in options.disable else [ChooseLayout()]),  # after fusion: one choice per kernel
+        ChooseLayout(),  # after fusion: one choice per kernel. Never left out: convolutions rely on its halos
         EliminateDeadCode(),  # constants that are now laid out otherwise
         LowerGraph(),
         PlanMemory(),  # last: every buffer exists

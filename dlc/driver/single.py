@@ -9,10 +9,8 @@ import re
 from collections.abc import Sequence
 
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
-from dlc.codegen.emit.main import emit_main, error_sites
-from dlc.driver.build import kernel_funcs, named_dims
+from dlc.driver.build import kernel_funcs, main_text, named_dims
 from dlc.ir.core import Module
-from dlc.ir.scratch import scratch_bytes
 from dlc.target import Target
 
 DECLARED = re.compile(r"declare .*?@([\w.$-]+)\(.*")
@@ -22,7 +20,7 @@ def model_text(module: Module, target: Target) -> str:
     """Every kernel and `dlc_main`. The pool of threads and the weights remain to be linked."""
     symbols = named_dims(module)
     kernels = [emit_kernel(func, symbols, target) for func in kernel_funcs(module)]
-    main = emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module))
+    main = main_text(module, symbols)
     return with_triple(joined(kernels, main, target), target)
 
 
@@ -30,7 +28,7 @@ def function_text(module: Module, names: Sequence[str], target: Target) -> str:
     """Some functions only; "main" is `dlc_main`."""
     symbols = named_dims(module)
     kernels = [emit_kernel(func, symbols, target) for func in kernel_funcs(module) if func.name in names]
-    main = emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module)) if "main" in names else ""
+    main = main_text(module, symbols) if "main" in names else ""
     return with_triple(joined(kernels, main, target), target)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from dlc.record import record
 
 STAGES = ("import", "passes", "code generation", "link")
 
@@ -17,7 +18,7 @@ def ignore_step() -> None:
     """Nobody watches."""
 
 
-@dataclass(frozen=True)
+@record
 class Watch:
     """`stage` is called as a stage begins, with its name (one of `STAGES`) and number of steps; `step` after each step.
 

@@ -8,7 +8,6 @@ Concat, …) runs here and ends in the attributes of the ops that use it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import gcd
 from typing import TypeAlias
 
@@ -17,6 +16,7 @@ import numpy as np
 from dlc.frontends.symbols import at_least
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, maximum, minimum, simplify
 from dlc.ir.types import Array, ScalarType
+from dlc.record import record
 
 FINEST = 1 << 16  # floats that are no multiple of 1 / FINEST are not followed: 1/3 has no exact float
 
@@ -25,7 +25,7 @@ class Undecided(Exception):
     """The contents depend on dimensions in a way that is not followed."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ratio:
     """An exact fraction: a float that was computed from dimensions."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from dlc.errors import UnsupportedOp, UnsupportedOps
 from dlc.frontends.importer import import_model
 from dlc.frontends.records import DeclaredDim, GraphRecord, ModelRecord, NodeRecord, ValueRecord
 from dlc.frontends.symbols import InputShapes
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declared:
     """An input or output as the model declares it; a dimension is a size, a name, or None. `dtype` as dlc prints it."""
 
@@ -21,7 +21,7 @@ class Declared:
     shape: tuple[DeclaredDim, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Description:
     """A model at a glance."""
 
@@ -36,7 +36,7 @@ class Description:
     weight_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Coverage:
     """The outcome of trying to import a model."""
 

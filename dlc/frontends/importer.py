@@ -19,8 +19,8 @@ from dlc.frontends.equal_dims import equal_dims
 from dlc.frontends.functions import bound_nodes
 from dlc.frontends.handlers import HANDLERS
 from dlc.frontends.known import known_element, known_results
+from dlc.frontends.later import has_standard_function, newest_opset, standard_function
 from dlc.frontends.records import FunctionRecord, GraphRecord, ModelRecord, NodeRecord, TensorRecord, ValueRecord
-from dlc.frontends.schemas import NEWEST_OPSET, has_standard_function, standard_function
 from dlc.frontends.symbols import InputShapes, Shape, input_shapes, symbol_name
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects.func import Return
@@ -30,6 +30,7 @@ from dlc.ir.rewrite import is_pure
 from dlc.ir.types import Array, TensorType, Type, scalar_of
 
 BIG = 1 << 16  # bytes from which a weight is hashed on another thread while the graph is built
+SURE_OPSET = 21  # what the oldest onnx package that we take knows; of later ones the installed package is asked
 DEEPEST = 50  # calls of functions inside functions; more is a function that calls itself
 UNKNOWN_OPERATOR = "dlc does not know this operator"
 MALFORMED = (IndexError, ValueError, ZeroDivisionError)  # what handlers run into on a model that breaks ONNX's rules
@@ -83,8 +84,9 @@ class Importer:
 
     def run(self, shapes: InputShapes | None, values: Mapping[str, Array]) -> Module:
         graph = self.model.graph
-        if self.model.opsets.get("", NEWEST_OPSET) > NEWEST_OPSET:
-            raise UserError(f"the model uses opset {self.model.opsets['']}, dlc knows those up to {NEWEST_OPSET}")
+        opset = self.model.opsets.get("", 0)
+        if opset > SURE_OPSET and opset > newest_opset():
+            raise UserError(f"the model uses opset {opset}, dlc knows those up to {newest_opset()}")
         weights = {each.name for each in graph.initializers}
         inputs = [each for each in graph.inputs if each.name not in weights]
         block = Block()

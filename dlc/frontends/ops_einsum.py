@@ -11,7 +11,6 @@ Operands are contracted from left to right. For a pair, each label is one of fou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dlc.frontends.build import rank_of, reduced, reshaped, shape_of, transposed
 from dlc.frontends.context import Handler, NodeContext, Unsupported
@@ -22,11 +21,12 @@ from dlc.ir.dialects.graph_nn import MatMul
 from dlc.ir.dialects.graph_shape import Iota
 from dlc.ir.dialects.shape_rules import broadcast_dim, replaced
 from dlc.ir.expr import Dim, product
+from dlc.record import record
 
 Labels = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Term:
     """An operand with a label for each axis."""
 

@@ -1,20 +1,23 @@
-"""ONNX files to records: this file and `schemas.py` alone know the protobuf classes."""
+"""ONNX files to records.
+
+The messages are those of `messages.py`, or protobuf's own where a model or a function comes from the onnx package: the
+reader uses what both have.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
-import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
 
 from dlc.errors import UserError
 from dlc.frontends.external import ExternalFiles, map_file
+from dlc.frontends.later import typed_contents
+from dlc.frontends.messages import Message
 from dlc.frontends.records import (
     ELEMENTS,
     AttributeValue,
@@ -28,20 +31,39 @@ from dlc.frontends.records import (
     TypeRecord,
     ValueRecord,
 )
-from dlc.frontends.wire import Malformed, split_weights
+from dlc.frontends.wire import Malformed
 from dlc.ir.types import STRING, Array, ScalarType
+
+if TYPE_CHECKING:
+    from onnx import (
+        AttributeProto,
+        FunctionProto,
+        GraphProto,
+        ModelProto,
+        NodeProto,
+        TensorProto,
+        TensorShapeProto,
+        TypeProto,
+    )
+
+TYPE_NAMES = (  # by ONNX's numbers
+    "UNDEFINED", "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL", "FLOAT16", "DOUBLE",
+    "UINT32", "UINT64", "COMPLEX64", "COMPLEX128", "BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2",
+    "FLOAT8E5M2FNUZ", "UINT4", "INT4", "FLOAT4E2M1", "FLOAT8E8M0", "UINT2", "INT2", "FLOAT6E2M3", "FLOAT6E3M2",
+)  # fmt: skip
+EXTERNAL = 1  # TensorProto.DataLocation
 
 Source: TypeAlias = "str | Path | bytes | bytearray | memoryview | ModelProto"
 
 
 def read_model(source: Source) -> ModelRecord:
     """The records of a model file, of its bytes, or of a model that the onnx package holds. Raises UserError."""
-    if isinstance(source, ModelProto):
-        return Reader(ExternalFiles(None), {}, memoryview(b"")).model(source)
     if isinstance(source, str | Path):
         path = Path(source)
         return _read(_map_model(path), f"the file {path}", path.parent)
-    return _read(memoryview(source).cast("B"), f"what was given ({len(memoryview(source))} bytes)", None)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _read(memoryview(source).cast("B"), f"what was given ({len(memoryview(source))} bytes)", None)
+    return Reader(ExternalFiles(None)).model(source)
 
 
 def _map_model(path: Path) -> memoryview:
@@ -55,46 +77,43 @@ def _map_model(path: Path) -> memoryview:
 
 def _read(data: memoryview, what: str, folder: Path | None) -> ModelRecord:
     try:
-        split = split_weights(data)
-        proto = ModelProto.FromString(split.rest)
-    except (Malformed, DecodeError) as error:
+        proto = cast("ModelProto", Message("ModelProto", data, 0, len(data)))  # has what is used of one
+    except Malformed as error:
         raise UserError(f"{what} is no ONNX model, or is cut short: {error}") from error
     if not proto.HasField("graph") or not proto.opset_import:
         raise UserError(f"{what} is no ONNX model: it has no {'opset' if proto.HasField('graph') else 'graph'}")
-    return Reader(ExternalFiles(folder), split.spans, data).model(proto)
+    return Reader(ExternalFiles(folder)).model(proto)
 
 
 def type_name(code: int) -> str:
-    return TensorProto.DataType.Name(code) if code in TensorProto.DataType.values() else f"number {code}"
+    return TYPE_NAMES[code] if 0 <= code < len(TYPE_NAMES) else f"number {code}"
 
 
 class Reader:
-    """Converts the messages of one model; `spans` are the big contents that `split_weights` left in `data`."""
+    """Converts the messages of one model."""
 
-    def __init__(self, files: ExternalFiles, spans: Mapping[int, tuple[int, int]], data: memoryview) -> None:
+    def __init__(self, files: ExternalFiles) -> None:
         self.files = files
-        self.spans = spans
-        self.data = data
 
     def model(self, proto: ModelProto) -> ModelRecord:
         return ModelRecord(
             proto.graph.name or "model",
             proto.ir_version,
             {_domain(entry.domain): entry.version for entry in proto.opset_import},
-            self.graph(proto.graph, self.spans),
+            self.graph(proto.graph),
             tuple(map(self.function, proto.functions)),
             " ".join(filter(None, (proto.producer_name, proto.producer_version))),
             {entry.key: entry.value for entry in proto.metadata_props},
             files=self.files.paths(),  # last: the tensors have been read by now
         )
 
-    def graph(self, proto: GraphProto, spans: Mapping[int, tuple[int, int]]) -> GraphRecord:
+    def graph(self, proto: GraphProto) -> GraphRecord:
         return GraphRecord(
             proto.name,
             tuple(ValueRecord(each.name, _type(each.type)) for each in proto.input),
             tuple(ValueRecord(each.name, _type(each.type)) for each in proto.output),
             tuple(map(self.node, proto.node)),
-            tuple(self.tensor(each, spans.get(n)) for n, each in enumerate(proto.initializer)),
+            tuple(map(self.tensor, proto.initializer)),
             {each.name: _type(each.type) for each in proto.value_info},
             tuple(each.values.name for each in proto.sparse_initializer),
         )
@@ -120,22 +139,20 @@ class Reader:
             raise UserError(f"attribute '{proto.name}' has a type that dlc does not know: {proto.type}")
         return convert(self, proto)
 
-    def tensor(self, proto: TensorProto, span: tuple[int, int] | None = None) -> TensorRecord:
+    def tensor(self, proto: TensorProto) -> TensorRecord:
         name, shape = proto.name, tuple(proto.dims)
         element = ELEMENTS.get(proto.data_type)
         load: Callable[[], Array] = cache(lambda: _loaded(proto))
         if element is not None and element != STRING:
-            raw = self._contents(proto, span, prod(shape) * element.bytes)
+            raw = self._contents(proto, prod(shape) * element.bytes)
             if raw is not None:
                 array = _view(name, raw, shape, element)
                 load = lambda: array  # noqa: E731
         return TensorRecord(name, shape, element, type_name(proto.data_type), load)
 
-    def _contents(self, proto: TensorProto, span: tuple[int, int] | None, wanted: int) -> memoryview | bytes | None:
-        if proto.data_location == TensorProto.EXTERNAL:
+    def _contents(self, proto: TensorProto, wanted: int) -> memoryview | bytes | None:
+        if proto.data_location == EXTERNAL:
             return self.files.view(proto.name, {each.key: each.value for each in proto.external_data}, wanted)
-        if span is not None:
-            return self.data[span[0] : span[1]]
         return proto.raw_data if proto.HasField("raw_data") else None
 
 
@@ -154,18 +171,18 @@ def _view(name: str, raw: memoryview | bytes, shape: tuple[int, ...], element: S
 
 def _loaded(proto: TensorProto) -> Array:
     try:
-        array = numpy_helper.to_array(proto)
+        array: Any = typed_contents(proto)  # of objects where it holds text
     except (ValueError, TypeError) as error:
         raise UserError(f"the contents of tensor '{proto.name}' do not fit its type and shape: {error}") from error
-    array = np.array(array) if not isinstance(array, np.ndarray) else array
     if array.dtype == object:
         array = np.array([_text(each) for each in array.reshape(-1)], object).reshape(array.shape)
     array.flags.writeable = False
-    return array
+    loaded: Array = array
+    return loaded
 
 
-def _text(value: bytes | str) -> str:
-    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+def _text(value: bytes | memoryview | str) -> str:
+    return value if isinstance(value, str) else str(value, "utf-8", "surrogateescape")
 
 
 def _shortest(value: float) -> float:
@@ -173,19 +190,20 @@ def _shortest(value: float) -> float:
     return float(str(np.float32(value)))
 
 
+# By ONNX's AttributeProto.AttributeType.
 _ATTRIBUTES: dict[int, Callable[[Reader, AttributeProto], AttributeValue]] = {
-    AttributeProto.FLOAT: lambda reader, proto: _shortest(proto.f),
-    AttributeProto.INT: lambda reader, proto: proto.i,
-    AttributeProto.STRING: lambda reader, proto: _text(proto.s),
-    AttributeProto.TENSOR: lambda reader, proto: reader.tensor(proto.t),
-    AttributeProto.GRAPH: lambda reader, proto: reader.graph(proto.g, {}),
-    AttributeProto.FLOATS: lambda reader, proto: tuple(map(_shortest, proto.floats)),
-    AttributeProto.INTS: lambda reader, proto: tuple(proto.ints),
-    AttributeProto.STRINGS: lambda reader, proto: tuple(map(_text, proto.strings)),
-    AttributeProto.TENSORS: lambda reader, proto: tuple(map(reader.tensor, proto.tensors)),
-    AttributeProto.GRAPHS: lambda reader, proto: tuple(reader.graph(each, {}) for each in proto.graphs),
-    AttributeProto.TYPE_PROTO: lambda reader, proto: _type(proto.tp),
-    AttributeProto.SPARSE_TENSOR: lambda reader, proto: None,
+    1: lambda reader, proto: _shortest(proto.f),
+    2: lambda reader, proto: proto.i,
+    3: lambda reader, proto: _text(proto.s),
+    4: lambda reader, proto: reader.tensor(proto.t),
+    5: lambda reader, proto: reader.graph(proto.g),
+    6: lambda reader, proto: tuple(map(_shortest, proto.floats)),
+    7: lambda reader, proto: tuple(proto.ints),
+    8: lambda reader, proto: tuple(map(_text, proto.strings)),
+    9: lambda reader, proto: tuple(map(reader.tensor, proto.tensors)),
+    10: lambda reader, proto: tuple(reader.graph(each) for each in proto.graphs),
+    13: lambda reader, proto: _type(proto.tp),
+    11: lambda reader, proto: None,
 }
 
 
@@ -205,7 +223,7 @@ def _type(proto: TypeProto) -> TypeRecord:
     return TypeRecord(kind.removesuffix("_type").removesuffix("_tensor"))
 
 
-def _dim(proto: onnx.TensorShapeProto.Dimension) -> DeclaredDim:
+def _dim(proto: TensorShapeProto.Dimension) -> DeclaredDim:
     match proto.WhichOneof("value"):
         case "dim_value":
             return proto.dim_value if proto.dim_value >= 0 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from dlc.ir.types import (
@@ -24,6 +24,7 @@ from dlc.ir.types import (
     Array,
     ScalarType,
 )
+from dlc.record import record
 
 DeclaredDim: TypeAlias = "int | str | None"  # a size, the name of a dimension, or nothing at all
 
@@ -33,7 +34,7 @@ ELEMENTS: dict[int, ScalarType] = {  # by ONNX's numbers; the types that dlc doe
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TensorRecord:
     """A tensor with its contents. `element` is None for a type that dlc does not have; `type_name` says which."""
 
@@ -44,7 +45,7 @@ class TensorRecord:
     load: Callable[[], Array] = field(compare=False)  # a read-only view of the file where that is possible
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TypeRecord:
     """A declared type. `kind`: tensor, sequence, optional, map, sparse or none; `shape` None: the rank is unknown."""
 
@@ -55,7 +56,7 @@ class TypeRecord:
     member: TypeRecord | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ValueRecord:
     """A declared input, output or intermediate value."""
 
@@ -63,7 +64,7 @@ class ValueRecord:
     type: TypeRecord
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     """An attribute in the body of a function that takes its value from the call."""
 
@@ -76,7 +77,7 @@ AttributeValue: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeRecord:
     """One operator of the model."""
 
@@ -98,7 +99,7 @@ class NodeRecord:
         return f"{self.domain}.{self.op_type}" if self.domain else self.op_type
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GraphRecord:
     """A graph: the model's own, or the body of a control-flow operator."""
 
@@ -111,7 +112,7 @@ class GraphRecord:
     sparse: tuple[str, ...] = ()  # names of sparse initializers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FunctionRecord:
     """A function of the model, or the body that the ONNX standard gives for an operator."""
 
@@ -126,7 +127,7 @@ class FunctionRecord:
     overload: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelRecord:
     """A whole model file."""
 

@@ -37,7 +37,7 @@ def standard_function(node: NodeRecord, version: int, types: Sequence[Type | Non
         proto = schema.function_body
     else:
         return None
-    record = Reader(ExternalFiles(None), {}, memoryview(b"")).function(proto)
+    record = Reader(ExternalFiles(None)).function(proto)
     return None if not record.nodes else _with_defaults(record, schema)
 
 
@@ -47,7 +47,7 @@ def has_standard_function(node: NodeRecord, version: int) -> bool:
 
 
 def _with_defaults(record: FunctionRecord, schema: Any) -> FunctionRecord:
-    reader = Reader(ExternalFiles(None), {}, memoryview(b""))
+    reader = Reader(ExternalFiles(None))
     defaults: dict[str, AttributeValue] = {
         name: reader.attribute(attribute.default_value)
         for name, attribute in schema.attributes.items()

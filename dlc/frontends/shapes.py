@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from dlc.frontends.contents import exact_quotient, least
 from dlc.frontends.context import NodeContext, Unsupported
 from dlc.frontends.symbols import at_least, at_most
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, product
+from dlc.record import record
 
 Shape = tuple[Dim, ...]
 TO_THE_END = 1 << 30  # exporters write "to the end" as the largest integer of some type
@@ -74,7 +74,7 @@ def flattened(shape: Shape, axis: int) -> Shape:
 # -- slices ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cut:
     """A part of one axis: `size` elements from `start` on, `step` apart."""
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dlc.frontends.build import padded, rank_of, shape_of
 from dlc.frontends.contents import greatest
 from dlc.frontends.context import NodeContext, Unsupported
 from dlc.ir.core import Value
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
+from dlc.record import record
 
 Ints = tuple[int, ...]
 Pair = tuple[Dim, Dim]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Window:
     """`pads` are (before, after) per axis, flat as ONNX lists them; `symbolic` ones must be a pad op of their own."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from dlc.ir.core import Attribute, Op, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
 from dlc.ir.expr import Expr, Range, simplify, sym
+from dlc.record import record
 
 # op -> (operands before the index operands, attributes that hold expressions)
 _INDEXED: dict[type[Op], tuple[int, tuple[str, ...]]] = {
@@ -27,7 +28,7 @@ _INDEXED: dict[type[Op], tuple[int, tuple[str, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Formula:
     """An integer expression over ``d0``, ``d1``, … that stand for `values`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Union
 
 from lark import Token
@@ -15,16 +14,17 @@ from dlc.ir.dense import Form, dense_array, dense_form
 from dlc.ir.pool import ConstantPool
 from dlc.ir.source import TextError
 from dlc.ir.types import Type
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DenseText:
     """The elements of a constant written in place; its type is known when the op is."""
 
     elements: tuple[bool | int | float | str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayText:
     members: tuple[AttrText, ...]
 
@@ -124,8 +124,8 @@ class _Assembler:
             self.define(token, block.add_arg(arg_type))
 
     def add_ops(self, block: Block, ops: Iterable[OpText]) -> None:
-        for record in ops:
-            block.append(self.op(record))
+        for each in ops:
+            block.append(self.op(each))
 
     def op(self, record: OpText) -> Op:
         kind = self.table.get(record.name)

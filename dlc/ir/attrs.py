@@ -10,16 +10,16 @@ import json
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from dlc.ir.core import Attribute
 from dlc.ir.expr import Expr
 from dlc.ir.floats import float_text
 from dlc.ir.pool import DenseRef
 from dlc.ir.types import Layout, Type
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SymbolRef:
     """The name of a function of the module."""
 

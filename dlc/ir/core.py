@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
 
 from dlc.ir.types import Type
+from dlc.record import record
 
 if TYPE_CHECKING:
     from dlc.ir.opdef import OpSpec
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="Op")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Location:
     """Where an op comes from: the names of the model's nodes, in the order in which rewrites merged them."""
 
@@ -171,7 +172,8 @@ class Op:
         """This op and all ops inside it, outer before inner."""
         yield self
         for region in self.regions:
-            yield from region.walk()
+            for block in region.blocks:
+                yield from block.walk()
 
     def parent_op(self) -> Op | None:
         block = self.parent
@@ -261,7 +263,10 @@ class Block:
 
     def walk(self) -> Iterator[Op]:
         for op in list(self.ops):
-            yield from op.walk()
+            if op.regions:
+                yield from op.walk()
+            else:
+                yield op
 
     def clone(self, mapping: dict[Value, Value]) -> Block:
         copy = Block()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dlc.errors import InternalError
 from dlc.ir.core import UNKNOWN, Location
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """One violation. `op_line` is the op as printed, empty where a function or module is at fault."""
 

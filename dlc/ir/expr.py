@@ -12,21 +12,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 Range = tuple[int | None, int | None]  # inclusive bounds; None: unbounded
 
 
-@dataclass(frozen=True, slots=True)
 class Compound:
-    """An atom that is not a symbol: `kind` is one of ``//``, ``%``, ``min``, ``max``."""
+    """A part of an expression that is no polynomial: ``//``, ``%``, ``min`` or ``max`` of two."""
 
-    kind: str
-    left: Expr
-    right: Expr
+    __slots__ = ("_hash", "_key", "kind", "left", "right")
+
+    def __init__(self, kind: str, left: Expr, right: Expr) -> None:
+        self.kind = kind
+        self.left = left
+        self.right = right
+        self._hash = hash((kind, left, right))
+        self._key = ""
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Compound):
+            return NotImplemented
+        return self is other or (
+            self._hash == other._hash and (self.kind, self.left, self.right) == (other.kind, other.left, other.right)
+        )
+
+    def __repr__(self) -> str:
+        return f"Compound({self.kind!r}, {self.left}, {self.right})"
 
     def sort_key(self) -> str:
-        return f"~{self.kind}({self.left}, {self.right})"
+        self._key = self._key or f"~{self.kind}({self.left}, {self.right})"
+        return self._key
 
 
 Atom = str | Compound
@@ -44,13 +61,15 @@ def _monomial_key(monomial: Monomial) -> tuple[int, tuple[str, ...]]:
 class Expr:
     """An integer polynomial over atoms. Immutable; build with `sym`, `const` and the Python operators."""
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_hash", "_symbols", "is_const", "terms")
 
     terms: tuple[tuple[Monomial, int], ...]  # sorted; the constant has the empty monomial; no zero coefficients
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
+        self.is_const = not terms or (len(terms) == 1 and not terms[0][0])
         self._hash = hash(self.value) if self.is_const else hash(terms)  # equal to an int: the int's hash
+        self._symbols: frozenset[str] | None = None
 
     def __hash__(self) -> int:
         return self._hash
@@ -61,10 +80,6 @@ class Expr:
         return isinstance(other, Expr) and self._hash == other._hash and self.terms == other.terms
 
     # -- what it is --------------------------------------------------------------------------------------------------
-
-    @property
-    def is_const(self) -> bool:
-        return not self.terms or (len(self.terms) == 1 and not self.terms[0][0])
 
     @property
     def value(self) -> int:
@@ -96,15 +111,17 @@ class Expr:
                 return factor
         return 0
 
-    def symbols(self) -> set[str]:
-        found: set[str] = set()
-        for monomial, _ in self.terms:
-            for atom in monomial:
-                if isinstance(atom, str):
-                    found.add(atom)
-                else:
-                    found |= atom.left.symbols() | atom.right.symbols()
-        return found
+    def symbols(self) -> frozenset[str]:
+        if self._symbols is None:
+            found: set[str] = set()
+            for monomial, _ in self.terms:
+                for atom in monomial:
+                    if isinstance(atom, str):
+                        found.add(atom)
+                    else:
+                        found |= atom.left.symbols() | atom.right.symbols()
+            self._symbols = frozenset(found)
+        return self._symbols
 
     def is_linear_in(self, symbol: str) -> bool:
         """Whether `symbol` occurs only as a term ``c * symbol`` (or not at all)."""
@@ -171,15 +188,12 @@ class Expr:
 
     def substitute(self, values: Mapping[str, Expr | int]) -> Expr:
         """Replace symbols by expressions, at once."""
-        if not values or not (self.symbols() & values.keys()):
+        if not values or values.keys().isdisjoint(self.symbols()):
             return self
-        total = ZERO
+        total: dict[Monomial, int] = {}
         for monomial, factor in self.terms:
-            product = const(factor)
-            for atom in monomial:
-                product = product * _substitute_atom(atom, values)
-            total = total + product
-        return total
+            _add(total, _product(_substitute_atom(atom, values) for atom in monomial), factor)
+        return _normal(total)
 
     def evaluate(self, values: Mapping[str, int]) -> int:
         """The value for given symbols; KeyError names a symbol that is missing."""
@@ -234,6 +248,19 @@ def _normal(total: dict[Monomial, int]) -> Expr:
     return Expr(tuple(kept))
 
 
+def _add(total: dict[Monomial, int], expr: Expr, factor: int) -> None:
+    """Add a multiple of an expression to terms that are being collected."""
+    for monomial, own in expr.terms:
+        total[monomial] = total.get(monomial, 0) + own * factor
+
+
+def _product(factors: Iterable[Expr]) -> Expr:
+    product = ONE
+    for each in factors:
+        product = each if product is ONE else product * each
+    return product
+
+
 def const(value: int) -> Expr:
     return Expr((((), int(value)),)) if value else ZERO
 
@@ -250,6 +277,7 @@ def as_expr(value: Expr | int | str) -> Expr:
 
 
 ZERO = Expr(())
+ONE = Expr((((), 1),))
 
 
 def _compound(kind: str, left: Expr, right: Expr) -> Expr:
@@ -419,13 +447,11 @@ def simplify(expr: Expr, ranges: Mapping[str, Range]) -> Expr:
     """Rewrite quotients, remainders, minima and maxima that the ranges of the symbols decide."""
     if not any(isinstance(atom, Compound) for monomial, _ in expr.terms for atom in monomial):
         return expr
-    total = ZERO
+    total: dict[Monomial, int] = {}
     for monomial, factor in expr.terms:
-        product = const(factor)
-        for atom in monomial:
-            product = product * (sym(atom) if isinstance(atom, str) else _simplify_atom(atom, ranges))
-        total = total + product
-    return total
+        parts = (sym(atom) if isinstance(atom, str) else _simplify_atom(atom, ranges) for atom in monomial)
+        _add(total, _product(parts), factor)
+    return _normal(total)
 
 
 def _simplify_atom(atom: Compound, ranges: Mapping[str, Range]) -> Expr:

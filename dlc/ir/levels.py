@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 
 from dlc.ir.core import Module, Op, Value
@@ -19,6 +18,7 @@ from dlc.ir.types import (
     Type,
     VectorType,
 )
+from dlc.record import record
 
 
 class Level(Enum):
@@ -28,7 +28,7 @@ class Level(Enum):
     LOOP = "loop"
 
 
-@dataclass(frozen=True)
+@record
 class Contract:
     """The dialects and the kinds of type of a level; containers may hold what the level may hold."""
 

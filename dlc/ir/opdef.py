@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 from dlc.errors import InternalError
 from dlc.ir.core import UNKNOWN, Attribute, Location, Op, Region, Value
 from dlc.ir.types import BufferType, ScalarType, TensorType, Type, VectorType, scalar_type
+from dlc.record import record
 
 # -- traits: data, no behaviour ----------------------------------------------------------------------------------------
 
@@ -32,7 +33,7 @@ CONSTANT = "constant"  # has no operands and one known value
 FINDS_SIZE = "finds-size"  # its attribute `size` names a dimension that is found out when the op runs
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constraint:
     """A condition on the type of an operand. `text` completes the sentence "must be …"."""
 
@@ -198,7 +199,7 @@ def region() -> Any:
 # -- the declaration ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class OpSpec:
     """What `op_def` read from a class."""
 

@@ -9,12 +9,12 @@ take one pass.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dlc.errors import InternalError
 from dlc.ir.types import Array, Layout, TensorType
+from dlc.record import record
 
 
 def pack(array: Array, kind: TensorType) -> Array:
@@ -60,7 +60,7 @@ def check_shape(found: Sequence[int], wanted: Sequence[int], what: str) -> None:
         raise InternalError(f"the {what} must have the shape {list(wanted)}, got {list(found)}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """A layout applied to a shape: the order in which the split axes lie in memory."""
 
@@ -91,7 +91,7 @@ def plan_of(layout: Layout, shape: tuple[int, ...]) -> Plan:
     return Plan(shape, blocks, before, layout.order, (*(first[axis] for axis in layout.order), *inner), physical)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """A stretch of one axis that is copied at once: whole blocks, or the incomplete last one."""
 
@@ -100,7 +100,7 @@ class Part:
     padding: int  # elements that fill the last block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Region:
     """One copy: a box of the array and the box of the buffer that it goes to."""
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from dlc.ir.types import Array
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DenseRef:
     """The key of a constant in the pool."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from dlc.ir.attrs import attribute_text, quoted, same, symbol_text
 from dlc.ir.core import Attribute, Block, Func, Location, Module, Op, Region, Value
@@ -15,13 +14,14 @@ from dlc.ir.dense import Form, dense_form, dense_text
 from dlc.ir.opdef import REQUIRED
 from dlc.ir.pool import ConstantPool, DenseRef
 from dlc.ir.types import Type
+from dlc.record import record
 
 FORMAT_VERSION = 1
 DANGLING = "%<<dangling>>"
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.]")
 
 
-@dataclass(frozen=True)
+@record
 class PrintOptions:
     """`elide` leaves out the contents of constants and does not parse."""
 

@@ -24,6 +24,7 @@ from dlc.ir.expr import Expr
 from dlc.ir.opdef import FINDS_SIZE, PURE
 from dlc.ir.pool import ConstantPool
 from dlc.ir.types import TensorType
+from dlc.record import record
 
 OpT = TypeVar("OpT", bound=Op)
 NewOp = TypeVar("NewOp", bound=Op)
@@ -31,7 +32,7 @@ NewOp = TypeVar("NewOp", bound=Op)
 WINDOW = 64  # how far an op may have moved before the places of all ops are noted anew
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NoMatch:
     """Why a pattern does not apply; counted for ``--explain``."""
 

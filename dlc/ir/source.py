@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dlc.errors import UserError
+from dlc.record import record
 
 
 class TextError(Exception):
@@ -17,7 +16,7 @@ class TextError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True)
+@record
 class Source:
     text: str
     name: str

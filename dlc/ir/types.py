@@ -7,13 +7,12 @@ holds it is arranged. ``tensor<1x64x56x56xf32, order(0 1 2 3) block(1:16) halo(0
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, product
 from dlc.ir.floats import float_text
+from dlc.record import record
 
 try:
     import ml_dtypes
@@ -25,12 +24,12 @@ except ImportError:  # only a model that uses bfloat16 needs it
 Array = NDArray[np.generic]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Type:
     """Root of all types."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScalarType(Type):
     """A number: ``f32``, ``si8``, ``ui8``, ``bool``, ``index`` (a signed 64-bit count), … or ``str``."""
 
@@ -102,7 +101,7 @@ def scalar_of(dtype: np.dtype | type) -> ScalarType:
     raise ValueError(f"no scalar type for dtype {wanted}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QuantizedType(Type):
     """A stored integer that stands for ``(stored - zero_point) * scale``; per axis when there are several scales."""
 
@@ -121,7 +120,7 @@ class QuantizedType(Type):
 Element = ScalarType | QuantizedType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VectorType(Type):
     """`lanes` scalars side by side in a register."""
 
@@ -132,7 +131,7 @@ class VectorType(Type):
         return f"vector<{self.lanes}x{self.element}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     """How a tensor lies in memory: the order of its axes (outermost first), blocks cut from axes and laid innermost
     (in the order given), and a halo of (before, after) extra elements per axis.
@@ -194,7 +193,7 @@ def plain_layout(rank: int) -> Layout:
     return Layout(tuple(range(rank)))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TensorType(Type):
     """A tensor value. `shape` holds ints and symbolic expressions; `layout` None means row-major, no halo."""
 
@@ -242,7 +241,7 @@ class TensorType(Type):
         return f"tensor<{_shape_text(self.shape)}{self.element}{layout}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BufferType(Type):
     """Row-major memory. `space`: ``arena``, ``input``, ``output``, ``const`` (read-only), ``scratch`` (a kernel's)."""
 
@@ -271,7 +270,7 @@ class BufferType(Type):
         return f"buffer<{_shape_text(self.shape)}{self.element}{space}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TupleType(Type):
     members: tuple[Type, ...]
 
@@ -279,7 +278,7 @@ class TupleType(Type):
         return f"tuple<{', '.join(map(str, self.members))}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListType(Type):
     member: Type
 
@@ -287,7 +286,7 @@ class ListType(Type):
         return f"list<{self.member}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OptionalType(Type):
     member: Type
 
@@ -295,7 +294,7 @@ class OptionalType(Type):
         return f"optional<{self.member}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FunctionType(Type):
     inputs: tuple[Type, ...]
     results: tuple[Type, ...]

@@ -1,14 +1,14 @@
 """The kernel library: definitions by name, read from the files of `kernels/` when they are first asked for.
 
-A file `NAME.kernel` holds a family. `INDEX` of the library is found by scanning the files for the words that open a
-definition, which costs microseconds; a file is parsed only when one of its definitions is needed.
+A file `NAME.kernel` holds a family. The library scans the files for the words that open a definition at the start of
+a line, which costs microseconds; a definition is parsed when it is needed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property
 from pathlib import Path
 
 from dlc.errors import UserError
@@ -17,6 +17,20 @@ from dlc.kernel_language.parser import parse_kernels
 from dlc.kernel_language.syntax import Definition, Function, Kernel, Schedule
 
 _OPENING = re.compile(r"^(fn|kernel|schedule)\s+([A-Za-z_]\w*)", re.MULTILINE)
+_KINDS = {"fn": Function, "kernel": Kernel, "schedule": Schedule}
+
+
+class Passage:
+    """The text of one definition, from the word that opens it to the next one, and what it parses to."""
+
+    def __init__(self, text: str, file: str, first_line: int) -> None:
+        self.text = text
+        self.file = file
+        self.first_line = first_line
+
+    @cached_property
+    def definitions(self) -> tuple[Definition, ...]:
+        return parse_kernels(self.text, self.file, self.first_line)
 
 
 class Library:
@@ -24,8 +38,7 @@ class Library:
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._texts: dict[str, str] = {}
-        self._files: dict[tuple[str, str], list[str]] = {}
-        self._parsed: dict[str, tuple[Definition, ...]] = {}
+        self._passages: dict[tuple[str, str], list[Passage]] = {}
         for path in paths:
             self.add_file(path)
 
@@ -35,19 +48,15 @@ class Library:
         except OSError as problem:
             raise UserError(f"cannot read the kernel file {path}: {problem.strerror}") from None
         self._texts[str(path)] = text
-        for word, name in _OPENING.findall(text):
-            files = self._files.setdefault((word, name), [])
-            if str(path) not in files:
-                files.insert(0, str(path))
+        own: dict[tuple[str, str], list[Passage]] = {}
+        for key, passage in passages(text, path.name):
+            own.setdefault(key, []).append(passage)
+        for key, found in own.items():
+            self._passages[key] = [*found, *self._passages.get(key, ())]
 
     def _definitions(self, word: str, name: str) -> list[Definition]:
-        found: list[Definition] = []
-        for file in self._files.get((word, name), []):
-            if file not in self._parsed:
-                self._parsed[file] = parse_kernels(self._texts[file], Path(file).name)
-            kind = {"fn": Function, "kernel": Kernel, "schedule": Schedule}[word]
-            found += [d for d in self._parsed[file] if isinstance(d, kind) and d.name == name]
-        return found
+        found = [d for passage in self._passages.get((word, name), ()) for d in passage.definitions]
+        return [d for d in found if isinstance(d, _KINDS[word]) and d.name == name]
 
     def functions(self, name: str) -> list[Function]:
         """The variants of a scalar function, in the order in which their conditions are tried."""
@@ -60,11 +69,22 @@ class Library:
         return [d for d in self._definitions("schedule", name) if isinstance(d, Schedule)]
 
     def names(self, word: str) -> list[str]:
-        return sorted(name for kind, name in self._files if kind == word)
+        return sorted(name for kind, name in self._passages if kind == word)
 
     def texts(self) -> dict[str, str]:
         """All files' texts: part of the key of what was compiled with them."""
         return dict(self._texts)
+
+
+def passages(text: str, file: str) -> Iterator[tuple[tuple[str, str], Passage]]:
+    """The definitions of a file by word and name, unparsed. What stands before the first one belongs to it."""
+    openings = list(_OPENING.finditer(text))
+    starts = [0, *(opening.start() for opening in openings[1:]), len(text)]
+    line = 1
+    for number, opening in enumerate(openings):
+        passage = text[starts[number] : starts[number + 1]]
+        yield (opening[1], opening[2]), Passage(passage, file, line)
+        line += passage.count("\n")
 
 
 @cache

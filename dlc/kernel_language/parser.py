@@ -1,218 +1,223 @@
-"""Text of the kernel language to its syntax tree."""
+"""Text of the kernel language to its syntax tree: definitions, statements and schedule actions by recursive descent.
+
+Not by a generated parser: building its tables takes longer than compiling a small model, and no cache can spare the
+first compilation that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
 
-from lark import Lark, Token, Transformer, UnexpectedInput, v_args
-from lark.tree import Meta
-
-from dlc.errors import UserError
 from dlc.kernel_language import syntax as s
+from dlc.kernel_language.expressions import ExpressionParser
 
-if TYPE_CHECKING:
-    Rules = Transformer[Token, tuple[s.Definition, ...]]
-else:
-    Rules = Transformer
-
-Items = list[Any]  # what the parts of a rule have become: the grammar says what they are
-Names = tuple[str, ...]
-Rule = Callable[[Rules, Meta, Items], s.Node]
+TAILS = ("peel", "guard", "even")
 
 
-@cache
-def _grammar() -> Lark:
-    text = files("dlc.kernel_language").joinpath("grammar.lark").read_text()
-    return Lark(text, parser="lalr", lexer="contextual", propagate_positions=True, maybe_placeholders=True)
+def parse_kernels(text: str, file: str, first_line: int = 1) -> tuple[s.Definition, ...]:
+    """Parse a kernel file, or the part of one that begins at a line.
+
+    Raises UserError with file, line, column and what was expected.
+    """
+    parser = Parser(text, file, first_line)
+    found = []
+    while parser.next.kind != "end":
+        found.append(parser.definition())
+    return tuple(found)
 
 
-def parse_kernels(text: str, file: str) -> tuple[s.Definition, ...]:
-    """Parse one kernel file. Raises UserError with file, line, column and what was expected."""
-    try:
-        tree = _grammar().parse(text)
-    except UnexpectedInput as problem:
-        wanted = sorted(getattr(problem, "accepts", None) or getattr(problem, "expected", None) or ())
-        expected = f", expected one of {', '.join(wanted[:8])}" if wanted else ""
-        line = text.splitlines()[problem.line - 1].strip() if 0 < problem.line <= len(text.splitlines()) else ""
-        place = f"{file}:{problem.line}:{problem.column}"
-        raise UserError(f"{place}: cannot read {line!r} of the kernel file{expected}") from None
-    return tuple(replace(definition, file=file) for definition in _ToSyntax().transform(tree))
+class Parser(ExpressionParser):
+    """definition = function | kernel | schedule; see each method for its rule."""
 
+    def definition(self) -> s.Definition:
+        line = self.next.line
+        match self.expect("fn", "kernel", "schedule"):
+            case "fn":
+                return self.function(line)
+            case "kernel":
+                return self.kernel(line)
+            case _:
+                return self.schedule(line)
 
-def _line(meta: Meta) -> int:
-    return 0 if meta.empty else meta.line
+    def function(self, line: int) -> s.Function:
+        """fn NAME parameters condition? (block | = expr)"""
+        name, (operands, attributes), condition = self.word(), self.parameters(), self.condition()
+        if self.next.text == "{":
+            body = self.block()
+        else:
+            self.expect("=", "{")
+            value = self.expression()
+            body = (s.Give(value.line, value),)
+        return s.Function(line, name, operands, attributes, condition, body, self.file)
 
+    def kernel(self, line: int) -> s.Kernel:
+        """kernel NAME parameters -> names condition? block"""
+        name, (operands, attributes) = self.word(), self.parameters()
+        self.expect("->")
+        return s.Kernel(line, name, operands, attributes, self.names(), self.condition(), self.block(), self.file)
 
-def _folded(meta: Meta, items: Items) -> s.Node:
-    """left (op right)* as nested binary nodes, leftmost innermost."""
-    result: s.Node = items[0]
-    for at in range(1, len(items), 2):
-        result = s.Binary(_line(meta), str(items[at]), result, items[at + 1])
-    return result
+    def schedule(self, line: int) -> s.Schedule:
+        """schedule NAME condition? { action* }"""
+        return s.Schedule(line, self.word(), self.condition(), self.actions(), self.file)
 
+    def parameters(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """( names? (; names)? )"""
+        self.expect("(")
+        operands = () if self.next.text in (";", ")") else self.names()
+        attributes = self.names() if self.accept(";") else ()
+        self.expect(")")
+        return operands, attributes
 
-def _logic(kind: str) -> Rule:
-    def build(self: Rules, meta: Meta, items: Items) -> s.Node:
-        result: s.Node = items[0]
-        for item in items[1:]:
-            result = s.Binary(_line(meta), kind, result, item)
-        return result
+    def condition(self) -> s.Node | None:
+        return self.expression() if self.accept("when") else None
 
-    return build
+    # -- statements
 
+    def block(self) -> tuple[s.Node, ...]:
+        """{ statement* }"""
+        self.expect("{")
+        found = []
+        while not self.accept("}"):
+            found.append(self.statement())
+        return tuple(found)
 
-def _plain(kind: str) -> Rule:
-    """An action that only names loops."""
+    def statement(self) -> s.Node:
+        rule = STATEMENTS.get(self.next.text)
+        line = self.next.line
+        if rule is not None:
+            self.take()
+            return rule(self, line)
+        if self.next.kind != "name":
+            self.fail("a statement", "'}'")
+        name = self.name()
+        if self.accept(":="):
+            return s.Assign(line, name, self.expression())
+        self.expect("[", ":=")
+        arguments = self.arguments("]")
+        self.expect("]")
+        self.expect("=")
+        return s.Store(line, name, arguments, self.expression())
 
-    def build(self: Rules, meta: Meta, items: Items) -> s.Node:
-        return s.Action(_line(meta), kind, tuple(str(item) for item in items if isinstance(item, Token)))
+    def let(self, line: int) -> s.Let:
+        """let NAME = expr"""
+        name = self.name()
+        self.expect("=")
+        return s.Let(line, name, self.expression())
 
-    return build
+    def for_loop(self, line: int) -> s.For:
+        """for ranges block"""
+        return s.For(line, self.ranges(), self.block())
 
+    def each(self, line: int) -> s.Each:
+        """each names in expr block"""
+        names = self.names()
+        self.expect("in")
+        return s.Each(line, names, self.expression(), self.block())
 
-@v_args(meta=True)
-class _ToSyntax(Rules):
-    def start(self, meta: Meta, items: Items) -> tuple[s.Definition, ...]:
-        return tuple(items)
+    def branch(self, line: int) -> s.If:
+        """if expr block (else (block | if …))?"""
+        condition, then = self.expression(), self.block()
+        otherwise: tuple[s.Node, ...] = ()
+        if self.accept("else"):
+            inner = self.next.line
+            otherwise = (self.branch(inner),) if self.accept("if") else self.block()
+        return s.If(line, condition, then, otherwise)
 
-    def names(self, meta: Meta, items: Items) -> Names:
-        return tuple(map(str, items))
+    def while_loop(self, line: int) -> s.While:
+        """while expr block"""
+        return s.While(line, self.expression(), self.block())
 
-    def parameters(self, meta: Meta, items: Items) -> tuple[Names, Names]:
-        return (items[0] or (), items[1] or ())
-
-    def condition(self, meta: Meta, items: Items) -> s.Node:
-        found: s.Node = items[0]
-        return found
-
-    def block(self, meta: Meta, items: Items) -> tuple[s.Node, ...]:
-        return tuple(items)
-
-    schedule_block = arguments = ranges = block
-
-    def function(self, meta: Meta, items: Items) -> s.Function:
-        name, (operands, attributes), condition, body = items
-        if not isinstance(body, tuple):
-            body = (s.Give(body.line, body),)
-        return s.Function(_line(meta), str(name), operands, attributes, condition, body)
-
-    def kernel(self, meta: Meta, items: Items) -> s.Kernel:
-        name, (operands, attributes), results, condition, body = items
-        return s.Kernel(_line(meta), str(name), operands, attributes, results, condition, body)
-
-    def schedule(self, meta: Meta, items: Items) -> s.Schedule:
-        return s.Schedule(_line(meta), str(items[0]), items[1], items[2])
-
-    def let(self, meta: Meta, items: Items) -> s.Let:
-        return s.Let(_line(meta), str(items[0]), items[1])
-
-    def assign(self, meta: Meta, items: Items) -> s.Assign:
-        return s.Assign(_line(meta), str(items[0]), items[1])
-
-    def store(self, meta: Meta, items: Items) -> s.Store:
-        return s.Store(_line(meta), str(items[0]), items[1] or (), items[2])
-
-    def for_loop(self, meta: Meta, items: Items) -> s.For:
-        return s.For(_line(meta), items[0], items[1])
-
-    def branch(self, meta: Meta, items: Items) -> s.If:
-        otherwise = items[2] if len(items) > 2 and items[2] is not None else ()
-        return s.If(_line(meta), items[0], items[1], otherwise if isinstance(otherwise, tuple) else (otherwise,))
-
-    def while_loop(self, meta: Meta, items: Items) -> s.While:
-        return s.While(_line(meta), items[0], items[1])
-
-    def give(self, meta: Meta, items: Items) -> s.Give:
-        return s.Give(_line(meta), items[0])
-
-    def plain_range(self, meta: Meta, items: Items) -> s.Range:
-        lower, upper = (None, items[1]) if items[2] is None else (items[1], items[2])
-        return s.Range(_line(meta), str(items[0]), lower, upper, False)
-
-    def splat_range(self, meta: Meta, items: Items) -> s.Range:
-        lower, upper = (None, items[1]) if items[2] is None else (items[1], items[2])
-        return s.Range(_line(meta), str(items[0]), lower, upper, True)
-
-    def each(self, meta: Meta, items: Items) -> s.Each:
-        return s.Each(_line(meta), tuple(str(n) for n in items[:-2] if n), items[-2], items[-1])
-
-    def conditional(self, meta: Meta, items: Items) -> s.Conditional:
-        return s.Conditional(_line(meta), *items)
-
-    or_expr = _logic("or")
-    and_expr = _logic("and")
-
-    def negation(self, meta: Meta, items: Items) -> s.Unary:
-        return s.Unary(_line(meta), "not", items[0])
-
-    def comparison(self, meta: Meta, items: Items) -> s.Node:
-        return _folded(meta, items)
-
-    sum = product = comparison
-
-    def minus(self, meta: Meta, items: Items) -> s.Node:
-        if isinstance(items[0], s.Number):
-            return s.Number(_line(meta), -items[0].value)
-        return s.Unary(_line(meta), "-", items[0])
-
-    def index(self, meta: Meta, items: Items) -> s.Index:
-        return s.Index(_line(meta), items[0], items[1] or ())
-
-    def cut(self, meta: Meta, items: Items) -> s.Cut:
-        return s.Cut(_line(meta), *items)
-
-    def number(self, meta: Meta, items: Items) -> s.Number:
-        text = str(items[0])
-        is_integer = text.isdigit() or text.startswith("0x")
-        return s.Number(_line(meta), int(text, 0) if is_integer else float(text))
-
-    def string(self, meta: Meta, items: Items) -> s.Text:
-        return s.Text(_line(meta), str(items[0])[1:-1])
-
-    def name(self, meta: Meta, items: Items) -> s.Name:
-        return s.Name(_line(meta), str(items[0]))
-
-    def list(self, meta: Meta, items: Items) -> s.ListOf:
-        return s.ListOf(_line(meta), items[0] or ())
-
-    def comprehension(self, meta: Meta, items: Items) -> s.Comprehension:
-        return s.Comprehension(_line(meta), items[0], tuple(str(n) for n in items[1:-1] if n), items[-1])
-
-    def call(self, meta: Meta, items: Items) -> s.Call:
-        return s.Call(_line(meta), str(items[0]), items[1] or ())
-
-    def reduction(self, meta: Meta, items: Items) -> s.Reduction:
-        return s.Reduction(_line(meta), str(items[0]), items[1], items[2])
-
-    def splat(self, meta: Meta, items: Items) -> s.Splat:
-        return s.Splat(_line(meta), items[0])
-
-    def named(self, meta: Meta, items: Items) -> s.Named:
-        return s.Named(_line(meta), str(items[0]), items[1])
+    def give(self, line: int) -> s.Give:
+        """give expr"""
+        return s.Give(line, self.expression())
 
     # -- schedule actions
 
-    def when_action(self, meta: Meta, items: Items) -> s.When:
-        return s.When(_line(meta), items[0], items[1], items[2] or ())
+    def actions(self) -> tuple[s.Node, ...]:
+        """{ action* }"""
+        self.expect("{")
+        found = []
+        while not self.accept("}"):
+            line, rule = self.next.line, ACTIONS.get(self.next.text)
+            if rule is None:
+                self.fail(*sorted(ACTIONS), "'}'")
+            self.take()
+            found.append(rule(self, line))
+        return tuple(found)
 
-    def parameter(self, meta: Meta, items: Items) -> s.Parameter:
-        return s.Parameter(_line(meta), str(items[0]), items[1], items[2])
+    def loop(self) -> str:
+        """The name of a loop, which may have parts: n.o.i"""
+        if self.next.kind != "name" or self.next.text in ACTIONS:
+            self.fail("the name of a loop")
+        return self.take().text
 
-    def split(self, meta: Meta, items: Items) -> s.Action:
-        name, amount, outer, inner, tail = items
-        return s.Action(_line(meta), "split", (str(name), str(outer), str(inner)), amount, str(tail or "peel"))
+    def when_action(self, line: int) -> s.When:
+        """when expr { action* } (else { action* })?"""
+        condition, then = self.expression(), self.actions()
+        return s.When(line, condition, then, self.actions() if self.accept("else") else ())
 
-    def vectorize(self, meta: Meta, items: Items) -> s.Action:
-        return s.Action(_line(meta), "vectorize", (str(items[0]),), items[1])
+    def parameter(self, line: int) -> s.Parameter:
+        """param NAME = expr in expr"""
+        name = self.name()
+        self.expect("=")
+        default = self.expression()
+        self.expect("in")
+        return s.Parameter(line, name, default, self.expression())
 
-    order = _plain("order")
-    unroll = _plain("unroll")
-    fuse = _plain("fuse")
-    parallel = _plain("parallel")
-    prefetch = _plain("prefetch")
-    contract = _plain("contract")
-    auto = _plain("auto")
+    def split(self, line: int) -> s.Action:
+        """split LOOP by expr into LOOP LOOP (peel | guard | even)?"""
+        name = self.loop()
+        self.expect("by")
+        amount = self.expression()
+        self.expect("into")
+        outer, inner = self.loop(), self.loop()
+        tail = self.take().text if self.next.text in TAILS else TAILS[0]
+        return s.Action(line, "split", (name, outer, inner), amount, tail)
+
+    def vectorize(self, line: int) -> s.Action:
+        """vectorize LOOP by expr"""
+        name = self.loop()
+        self.expect("by")
+        return s.Action(line, "vectorize", (name,), self.expression())
+
+    def order(self, line: int) -> s.Action:
+        """order LOOP+"""
+        loops = [self.loop()]
+        while self.next.kind == "name" and self.next.text not in ACTIONS:
+            loops.append(self.loop())
+        return s.Action(line, "order", tuple(loops))
+
+
+def plain(kind: str, *words: str) -> Callable[[Parser, int], s.Action]:
+    """The rule of an action that only names loops: LOOP, and each of the words followed by another; "" is none."""
+
+    def rule(parser: Parser, line: int) -> s.Action:
+        loops = [parser.loop()]
+        for word in words:
+            if word:
+                parser.expect(word)
+            loops.append(parser.loop())
+        return s.Action(line, kind, tuple(loops))
+
+    return rule
+
+
+STATEMENTS: dict[str, Callable[[Parser, int], s.Node]] = {
+    "let": Parser.let, "for": Parser.for_loop, "each": Parser.each, "if": Parser.branch, "while": Parser.while_loop,
+    "give": Parser.give,
+}  # fmt: skip
+
+ACTIONS: dict[str, Callable[[Parser, int], s.Node]] = {
+    "let": Parser.let,
+    "when": Parser.when_action,
+    "param": Parser.parameter,
+    "split": Parser.split,
+    "vectorize": Parser.vectorize,
+    "order": Parser.order,
+    "unroll": plain("unroll"),
+    "parallel": plain("parallel"),
+    "fuse": plain("fuse", "", "into"),
+    "prefetch": plain("prefetch", "along", "over"),
+    "contract": plain("contract", "in"),
+    "auto": lambda _, line: s.Action(line, "auto", ()),
+}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     line: int = field(compare=False)
 
@@ -13,41 +15,41 @@ class Node:
 # -- expressions -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number(Node):
     value: int | float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Text(Node):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name(Node):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListOf(Node):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comprehension(Node):
     body: Node
     names: tuple[str, ...]
     source: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Splat(Node):
     """``*e`` among arguments: the members of a list."""
 
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Named(Node):
     """``name = e`` among arguments."""
 
@@ -55,33 +57,33 @@ class Named(Node):
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unary(Node):
     kind: str
     operand: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binary(Node):
     kind: str
     left: Node
     right: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Conditional(Node):
     condition: Node
     then: Node
     otherwise: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call(Node):
     name: str
     arguments: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index(Node):
     """``x[i, *r]``: an element of a tensor, or a member of a list."""
 
@@ -89,7 +91,7 @@ class Index(Node):
     arguments: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cut(Node):
     """``l[a:b]``: a part of a list."""
 
@@ -98,7 +100,7 @@ class Cut(Node):
     upper: Node | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Range(Node):
     """``name: extent``, ``name: lower .. upper``, or with ``*`` the same on lists."""
 
@@ -108,7 +110,7 @@ class Range(Node):
     splat: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reduction(Node):
     kind: str
     ranges: tuple[Range, ...]
@@ -118,13 +120,13 @@ class Reduction(Node):
 # -- statements --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Let(Node):
     name: str
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assign(Node):
     """``name := value``: give a variable (from `let name = var(…)`) a new value."""
 
@@ -132,20 +134,20 @@ class Assign(Node):
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Store(Node):
     name: str
     arguments: tuple[Node, ...]
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class For(Node):
     ranges: tuple[Range, ...]
     body: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Each(Node):
     """Statements repeated at compile time for the members of a list."""
 
@@ -154,20 +156,20 @@ class Each(Node):
     body: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If(Node):
     condition: Node
     then: tuple[Node, ...]
     otherwise: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class While(Node):
     condition: Node
     body: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Give(Node):
     """The value of a function."""
 
@@ -177,14 +179,14 @@ class Give(Node):
 # -- schedule actions --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class When(Node):
     condition: Node
     then: tuple[Node, ...]
     otherwise: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter(Node):
     """A number of the schedule with its analytic default and the values that a search may try."""
 
@@ -193,7 +195,7 @@ class Parameter(Node):
     choices: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Action(Node):
     """One schedule primitive with the loops it names and its number."""
 
@@ -206,7 +208,7 @@ class Action(Node):
 # -- definitions -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Function(Node):
     """A scalar function, inlined where it is called."""
 
@@ -218,7 +220,7 @@ class Function(Node):
     file: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kernel(Node):
     """What an operator computes: operands and attributes, results, statements."""
 
@@ -231,7 +233,7 @@ class Kernel(Node):
     file: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Schedule(Node):
     """How the kernel of the same name is arranged on a machine for which the condition holds."""
 

@@ -11,10 +11,11 @@ from dlc.ir.core import Module
 from dlc.ir.levels import Level
 from dlc.ir.pool import ConstantPool
 from dlc.ir.rewrite import Explain
+from dlc.record import record
 from dlc.target import Target
 
 
-@dataclass(frozen=True)
+@record
 class CompileOptions:
     """What the user chose for the whole compilation."""
 
@@ -36,7 +37,7 @@ class PassFailed(InternalError):
     """A pass failed, broke the IR or lied about it; says which, and where the reproducer lies."""
 
 
-@dataclass(frozen=True)
+@record
 class Pass(ABC):
     """IR of level `needs` to IR of level `leaves`. The manager verifies, times and dumps; a pass does not."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dlc.errors import InternalError, UserError
@@ -19,9 +18,10 @@ from dlc.ir.printer import PrintOptions, print_module
 from dlc.ir.verify import verify
 from dlc.passes.base import Pass, PassContext, PassFailed
 from dlc.passes.reproducer import write_reproducer
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class PassRecord:
     """What one pass did."""
 
@@ -32,7 +32,7 @@ class PassRecord:
     ops_after: int
 
 
-@dataclass(frozen=True)
+@record
 class Dump:
     """Where to send the text of the module, and after which passes; None: after all."""
 
@@ -45,7 +45,7 @@ class Dump:
         return (self.after is None or name in self.after) and (changed or not self.changed_only)
 
 
-@dataclass(frozen=True)
+@record
 class Checks:
     """What the manager makes sure of after each pass."""
 

@@ -14,6 +14,7 @@ from dlc.passes.graph.fold_scale import FoldScale
 from dlc.passes.graph.fuse_elementwise import FuseElementwise
 from dlc.passes.graph.fuse_epilogue import FuseEpilogue
 from dlc.passes.graph.fuse_producers import FuseProducers
+from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
@@ -45,6 +46,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     FoldConstants(),  # computes the weights that the two folds left as expressions
     SimplifyAlgebra(),  # merges the sums of constants that folding has brought together
     SimplifyShapes(),
+    MoveStrides(),  # after batch_norm, which would stand in the way; before winograd, which takes no strides
     *CLEAN,
 )
 

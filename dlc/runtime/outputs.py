@@ -15,10 +15,18 @@ from dlc.runtime.spec import TensorSpec, shape_text
 LINE = 64
 
 
+def address_of(array: np.ndarray) -> int:
+    """Where an array's elements lie. `ctypes.data` says it too, in three times the time, which small models notice."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # arrays are buffers
+    except (TypeError, ValueError, BufferError):  # no elements, not writeable, or of a type that buffers do not have
+        return int(array.ctypes.data)
+
+
 def fresh_array(shape: Shape, dtype: np.dtype, size: int) -> tuple[np.ndarray, int]:
-    """An uninitialized C-ordered array that starts at a cache line, and its address (asking for it is slow)."""
+    """An uninitialized C-ordered array that starts at a cache line, and its address."""
     raw = np.empty(size + LINE, np.uint8)
-    address: int = raw.ctypes.data
+    address = address_of(raw)
     padding = -address % LINE
     return np.ndarray(shape, dtype, raw, padding), address + padding
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from dlc.errors import DlcError, InternalError, UserError
 from dlc.runtime.artifact import Artifact, open_artifact
 from dlc.runtime.binding import Binder, Bound, Shape
 from dlc.runtime.feeds import ordered_feeds, readable_array
-from dlc.runtime.outputs import check_targets, fresh_array, real_outputs, separate_inputs
+from dlc.runtime.outputs import address_of, check_targets, fresh_array, real_outputs, separate_inputs
 from dlc.runtime.spec import TensorSpec
 from dlc.runtime.state import Functions, State, States
 from dlc.runtime.threads import thread_count
@@ -93,6 +93,15 @@ class CompiledModel:
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
+    @contextlib.contextmanager
+    def state(self) -> Iterator[State]:
+        """The state that the next run of this thread takes, if no other thread runs the model meanwhile."""
+        state = self._states.take()
+        try:
+            yield state
+        finally:
+            self._states.idle.append(state)
+
     def _execute(self, values: Sequence[object], out: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
         """One run in a state of its own."""
         states = self._states
@@ -114,7 +123,7 @@ class CompiledModel:
                 value = readable_array(spec, value)
             arrays.append(value)
             shapes.append(value.shape)
-            buffers[index] = value.ctypes.data
+            buffers[index] = address_of(value)
         bound = self._bounds.get(tuple(shapes)) or self._bind(tuple(shapes))
         if state.bound is not bound:
             state.prepare(bound)
@@ -125,7 +134,7 @@ class CompiledModel:
                 results.append(result)
         else:
             results = self._given_outputs(state, bound, arrays, out)
-        if code := self._functions.run(state.context, state.dims, buffers, state.workspace):
+        if code := self._functions.run(*state.arguments):
             raise self._failure(code, state)
         return real_outputs(self._binder, list(state.dims), results) if self._derived else results
 

@@ -71,8 +71,12 @@ class State:
         self.buffers = (ctypes.c_void_p * max(buffers, 1))()
         self.bound: Bound | None = None
         self.arena = Memory(0)
-        self.workspace = ctypes.c_void_p(self.arena.address)
+        self.arguments = self.addresses()
         functions.init(self.context, threads)
+
+    def addresses(self) -> tuple[int, int, int, int]:
+        """What `dlc_run` takes, as plain numbers, which ctypes converts fastest."""
+        return self.memory.address, ctypes.addressof(self.dims), ctypes.addressof(self.buffers), self.arena.address
 
     def prepare(self, bound: Bound) -> None:
         """Write the symbol values, and see that the workspace is large enough."""
@@ -81,7 +85,7 @@ class State:
         needed = bound.workspace + self.scratch
         if needed > self.arena.size:
             self.arena = Memory(needed)
-            self.workspace = ctypes.c_void_p(self.arena.address)
+            self.arguments = self.addresses()
         self.bound = bound
 
     @property

@@ -1,14 +1,14 @@
 """What a schedule may ask about a machine: vector shape, registers, caches, dot instructions."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from dlc.record import record
 from dlc.target.features import Arch, best_level
 
 Lane = Literal["u8", "i8", "i16", "bf16", "f16", "f32", "i32"]
 
 
-@dataclass(frozen=True)
+@record
 class CacheSizes:
     """Data cache sizes in bytes, as one core sees them; 0 where there is no such level."""
 
@@ -17,7 +17,7 @@ class CacheSizes:
     l3: int
 
 
-@dataclass(frozen=True)
+@record
 class Dot:
     """An instruction that sums groups of narrow products: accumulator[i] += sum(j) left[i, j] * right[i, j]."""
 
@@ -29,7 +29,7 @@ class Dot:
     feature: str
 
 
-@dataclass(frozen=True)
+@record
 class Facts:
     """The numbers a schedule's analytic defaults are computed from."""
 
@@ -68,7 +68,7 @@ class Facts:
         return next((dot for dot in self.dots if (dot.left, dot.right) == (left, right)), None)
 
 
-@dataclass(frozen=True)
+@record
 class VectorUnit:
     """The facts that come with the widest vector feature of a machine."""
 

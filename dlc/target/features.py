@@ -1,13 +1,14 @@
 """The instruction-set features dlc knows, under LLVM's names, and the named levels built from them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from dlc.record import record
 
 Arch = Literal["x86-64", "aarch64"]
 
 
-@dataclass(frozen=True)
+@record
 class Feature:
     """One feature: what it implies, and how Linux reports it."""
 
@@ -18,7 +19,7 @@ class Feature:
     hwcap: tuple[tuple[int, int], ...] = ()  # aarch64: (word, bit) pairs of the auxiliary vector, all of them set
 
 
-@dataclass(frozen=True)
+@record
 class BaseLevel:
     """A name for a set of features; for x86-64 the psABI's micro-architecture levels."""
 

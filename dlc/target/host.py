@@ -3,10 +3,10 @@
 import ctypes
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from dlc.errors import UserError
+from dlc.record import record
 from dlc.target.facts import CacheSizes
 from dlc.target.features import FEATURES, Arch, baseline, with_implied
 
@@ -17,7 +17,7 @@ MACHINES: dict[str, Arch] = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-@dataclass(frozen=True)
+@record
 class Host:
     """This machine: every known feature it has, and its caches if the system tells them."""
 

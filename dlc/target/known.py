@@ -1,11 +1,10 @@
 """The targets that `dlc targets` lists and that the instruction-set tests walk through."""
 
-from dataclasses import dataclass
-
+from dlc.record import record
 from dlc.target.target import Target
 
 
-@dataclass(frozen=True)
+@record
 class KnownTarget:
     """A target with the machines it stands for."""
 

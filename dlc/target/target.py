@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Literal
 
 from dlc.errors import InternalError, UserError
+from dlc.record import record
 from dlc.target.facts import CacheSizes, Facts, facts_of, typical_caches
 from dlc.target.features import (
     FEATURES,
@@ -28,7 +28,7 @@ ELF_MACHINES: dict[Arch, int] = {"x86-64": 62, "aarch64": 183}  # EM_X86_64, EM_
 SPELLINGS = {"x86-64-v1": "x86-64", "x86_64": "x86-64", "amd64": "x86-64", "arm64": "aarch64", "armv8-a": "aarch64"}
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """A machine to compile for. Equal targets have equal text, and the text parses back: `str(target)` is a cache key.
 

@@ -116,3 +116,8 @@ def test_the_environment_is_checked_too(relu_library: Path, monkeypatch: pytest.
 def test_a_cache_folder_that_cannot_be_made(relu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLC_CACHE_DIR", "/proc/cache")
     assert "DLC_CACHE_DIR" in refused("run", relu, "--random")
+
+
+def test_the_pass_that_gives_images_their_halos_cannot_be_left_out() -> None:
+    with pytest.raises(dlc.UserError, match="choose-layout cannot be left out"):
+        dlc.compile(b"x", disable=("choose-layout",))

@@ -10,8 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dlc.errors import UserError
 from dlc.frontends.load import load_model
+from dlc.frontends.messages import FORMATS, READERS, Message
 from dlc.frontends.reader import read_model
-from dlc.frontends.wire import Malformed, split_weights
+from dlc.frontends.wire import Malformed
 from tests.frontends.models import model_of
 
 BIG = np.arange(2048, dtype=np.float32).reshape(32, 64)
@@ -38,7 +39,6 @@ def test_big_weights_are_views_of_the_file(tmp_path: Path) -> None:
     array = read_model(path).graph.initializers[0].load()
     assert np.array_equal(array, BIG)
     assert not array.flags.writeable and not array.flags.owndata
-    assert len(split_weights(memoryview(path.read_bytes())).rest) < 1000
 
 
 def test_bytes_and_protobuf_give_the_same_records(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_contents_that_do_not_fit_their_shape() -> None:
 def test_the_wire_walker_refuses_lengths_that_leave_their_message() -> None:
     for data in (b"\x3a\x10abc", b"\x3b", b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"):
         with pytest.raises(Malformed):
-            split_weights(memoryview(data))
+            Message("ModelProto", memoryview(data), 0, len(data))
 
 
 def test_float_attributes_are_the_decimals_that_were_meant() -> None:
@@ -161,3 +161,26 @@ def test_equal_weights_share_one_constant() -> None:
     module = load_model(model_of(nodes, {"x": weight, "a": weight, "b": weight.copy()}, ["y"], constants=("a", "b")))
     assert len(list(module.pool.keys())) == 1
     assert numpy_helper.to_array(numpy_helper.from_array(weight)).shape == (200, 200)
+
+
+def test_the_tables_of_messages_agree_with_the_onnx_package() -> None:
+    kinds = {"int": (3, 5, 14), "float": (2,), "string": (9,), "bytes": (12,)}  # protobuf's numbers of types
+    file = onnx.ModelProto.DESCRIPTOR.file
+    for name, table in FORMATS.items():
+        outer, _, inner = name.partition(".")
+        message = file.message_types_by_name[outer]
+        message = message.nested_types_by_name[inner] if inner else message
+        for number, (field, kind, repeated) in table.items():
+            real = message.fields_by_number[number]
+            assert real.name == field and isinstance(real.default_value, list) == repeated, (name, field)
+            if kind in READERS:
+                assert real.type in kinds[kind]
+            else:
+                assert real.message_type.full_name == f"onnx.{kind}"
+
+
+def test_numbers_packed_and_one_by_one_read_alike() -> None:
+    for data in (b"\x08\x02\x08\xff\x01", b"\x0a\x03\x02\xff\x01"):
+        assert list(Message("TensorProto", memoryview(data), 0, len(data)).dims) == [2, 255]
+    negative = b"\x18" + b"\xff" * 9 + b"\x01"
+    assert Message("AttributeProto", memoryview(negative), 0, len(negative)).i == -1

@@ -40,7 +40,7 @@ np.savez({results!r}, **model.run(feeds))
 loaded = sorted({{name.split(".")[0] for name in sys.modules}} & set({unwanted!r}))
 assert loaded == [], loaded
 """
-UNWANTED = ("onnx", "llvmlite", "lark", "networkx", "click", "rich", "google")
+UNWANTED = ("onnx", "llvmlite", "lark", "click", "rich", "google")
 
 
 def run_alone(library: Path, feeds: dict[str, np.ndarray], folder: Path, threads: int = 1) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dlc.record import record
 
 EHDR_SIZE, PHDR_SIZE, SHDR_SIZE, SYM_SIZE, RELA_SIZE, DYN_SIZE = 64, 56, 64, 24, 24, 16
 
@@ -30,7 +30,7 @@ DT_GNU_HASH, DT_FLAGS_1, DT_RELACOUNT = 0x6FFFFEF5, 0x6FFFFFFB, 0x6FFFFFF9
 DF_BIND_NOW, DF_1_NOW, DF_1_PIE = 8, 1, 0x08000000
 
 
-@dataclass(frozen=True)
+@record
 class Machine:
     """What the linker must know of a processor: its ELF number, largest page, dynamic relocations and call stub."""
 

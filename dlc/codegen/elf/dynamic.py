@@ -10,6 +10,7 @@ from dlc.codegen.elf import constants as elf
 from dlc.codegen.elf.layout import Image
 from dlc.codegen.elf.reader import RELOCATION, SYMBOL
 from dlc.codegen.elf.symbols import Definition, Import
+from dlc.record import record
 
 BLOOM_SHIFT = 6
 
@@ -29,7 +30,7 @@ class Strings:
         return self.known[text]
 
 
-@dataclass(frozen=True)
+@record
 class DynamicRelocation:
     """An address the loader fills in: of an import, or (target is a Definition) of our own."""
 

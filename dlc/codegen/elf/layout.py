@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from dlc.codegen.elf import constants as elf
 from dlc.codegen.elf.constants import Machine
 from dlc.errors import InternalError
+from dlc.record import record
 
 WEIGHTS_ALIGN = 4096
 READ_ONLY = (".interp", ".gnu.hash", ".hash", ".dynsym", ".dynstr", ".rela.dyn", ".rodata")
@@ -75,7 +76,7 @@ class OutputSection:
         return start
 
 
-@dataclass(frozen=True)
+@record
 class Segment:
     """One program header."""
 

@@ -20,9 +20,9 @@ from dlc.codegen.elf.writer import WeightSegment, write_image
 from dlc.errors import InternalError
 
 LIBC_FUNCTIONS = frozenset((
-    "abort", "close", "exit", "_exit", "free", "madvise", "malloc", "memcmp", "memcpy", "memmove", "memset", "mmap",
-    "munmap", "open", "pthread_create", "pthread_join", "read", "sched_getaffinity", "sched_yield", "sigfillset",
-    "sigprocmask", "syscall", "write",
+    "abort", "clock_gettime", "close", "exit", "_exit", "free", "madvise", "malloc", "memcmp", "memcpy", "memmove",
+    "memset", "mmap", "munmap", "open", "pthread_create", "pthread_join", "read", "sched_getaffinity", "sched_yield",
+    "sigfillset", "sigprocmask", "syscall", "write",
 ))
 """What an artefact may import. Libm is left out on purpose: a kernel that calls it was lowered wrongly."""
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dlc.codegen.elf import constants as elf
 from dlc.errors import InternalError
+from dlc.record import record
 
 SECTION = struct.Struct("<IIQQQQIIQQ")
 SYMBOL = struct.Struct("<IBBHQQ")
 RELOCATION = struct.Struct("<QQq")
 
 
-@dataclass(frozen=True)
+@record
 class Section:
     """One section header with its bytes (empty for NOBITS)."""
 
@@ -29,7 +29,7 @@ class Section:
     content: memoryview
 
 
-@dataclass(frozen=True)
+@record
 class Symbol:
     """One symbol table entry."""
 
@@ -45,7 +45,7 @@ class Symbol:
         return self.section != elf.SHN_UNDEF
 
 
-@dataclass(frozen=True)
+@record
 class Relocation:
     """One RELA entry: patch `offset` with a value made of a symbol and an addend, as `kind` says."""
 
@@ -55,7 +55,7 @@ class Relocation:
     addend: int
 
 
-@dataclass(frozen=True)
+@record
 class ElfFile:
     """A parsed file; `relocations` is keyed by the index of the section they patch."""
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from dlc.codegen.elf.constants import Machine
 from dlc.errors import InternalError
+from dlc.record import record
 
 PAGE_MASK = ~0xFFF
 
@@ -29,7 +29,7 @@ Patch = Callable[[bytearray, int, int, int], None]
 """(section, offset, value = S + A or G + A, place P)"""
 
 
-@dataclass(frozen=True)
+@record
 class Kind:
     """One relocation kind."""
 

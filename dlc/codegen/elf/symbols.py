@@ -9,11 +9,12 @@ from dlc.codegen.elf import constants as elf
 from dlc.codegen.elf.layout import Image, OutputSection
 from dlc.codegen.elf.reader import ElfFile, Section, Symbol
 from dlc.errors import InternalError
+from dlc.record import record
 
 DATA_ALIGN = 64
 
 
-@dataclass(frozen=True)
+@record
 class Definition:
     """A symbol at an offset of an output section."""
 
@@ -29,7 +30,7 @@ class Definition:
         return self.section.address + self.offset
 
 
-@dataclass(frozen=True)
+@record
 class Import:
     """A symbol that the loader finds in another library."""
 
@@ -134,7 +135,7 @@ def definition_of(symbol: Symbol, places: Places) -> Definition | None:
     return Definition(symbol.name, section, start + symbol.value, symbol.size, symbol.kind, weak)
 
 
-@dataclass(frozen=True)
+@record
 class Binder:
     """Finds the target of one object's symbols."""
 

@@ -7,7 +7,6 @@ import os
 import struct
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -17,11 +16,12 @@ from dlc.codegen.elf import constants as elf
 from dlc.codegen.elf.layout import ENTRY_SIZES, KINDS, LINKS, Image, OutputSection
 from dlc.codegen.elf.reader import SECTION
 from dlc.errors import InternalError, UserError
+from dlc.record import record
 
 Buffer = bytes | bytearray | memoryview | np.ndarray
 
 
-@dataclass(frozen=True)
+@record
 class WeightSegment:
     """`size` bytes of weights given as pieces at offsets; what no piece covers is zero."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from dlc.codegen.emit.arith import convert
 from dlc.codegen.emit.scope import Writer
@@ -11,9 +10,10 @@ from dlc.codegen.emit.types import intrinsic_suffix, splat, value_type
 from dlc.ir.core import Op
 from dlc.ir.dialects import vec
 from dlc.ir.types import SI16, Type, VectorType, scalar_type
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """An instruction that serves a vector op for given types, where the target has `needs`."""
 

@@ -19,6 +19,8 @@ from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 
+WORTH_SHARING = 200_000  # units of work, some microseconds: handing a job to other threads and waiting takes one or two
+
 Codes = Mapping[Op, int]  # per call what is added to the number of the kernel's error; per check its number
 
 
@@ -48,9 +50,12 @@ def error_sites(module: Module) -> ErrorSites:
     return sites
 
 
-def emit_main(func: Func, symbols: Sequence[str], codes: Codes, scratch: int = 0) -> str:
+def emit_main(
+    func: Func, symbols: Sequence[str], codes: Codes, scratch: int = 0, work: Mapping[Op, Expr] | None = None
+) -> str:
     """LLVM text of `dlc_main`; each thread gets `scratch` bytes behind the arena.
 
+    `work` says how much each call has to do; those with little stay on the calling thread.
     Raises InternalError if memory has not been planned.
     """
     w = Writer()
@@ -65,6 +70,7 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes, scratch: int = 0
         slot = w.assign(f"getelementptr ptr, ptr %buffers, i64 {number}", "slot")
         w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8", "p"))
     base = _share_scratch(w, func, scratch) if scratch else "null"
+    w.line("call void @dlc_stamp(ptr %ctx)")
     for op in func.block.ops:
         match op:
             case run.Alloc() | run.Constant():
@@ -72,7 +78,7 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes, scratch: int = 0
             case run.View():
                 w.define(op.result, w.use(op.buffer))
             case run.Call():
-                _call(w, op, codes.get(op), base)
+                _call(w, op, codes.get(op), base, (work or {}).get(op))
                 _load_dims(w, op.publishes)
             case run.Check():
                 _check(w, op, codes[op])
@@ -88,6 +94,8 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes, scratch: int = 0
     return "\n".join([
         "@dlc_weights = external global i8, align 64",
         "declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)",
+        "declare hidden i32 @dlc_alone(ptr, ptr, ptr, ptr, i64)",
+        "declare hidden void @dlc_stamp(ptr)",
         f"declare hidden {FAIL}",
         *declared,
         f"define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) nounwind {{\n{body}\n}}\n",
@@ -136,16 +144,15 @@ def _check(w: Writer, op: run.Check, code: int) -> None:
     w.scopes[-1].block = following
 
 
-def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str) -> None:
+def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str, work: Expr | None) -> None:
     for number, value in enumerate(op.operands):
         _store_argument(w, number, value)
     chunks = w.integer(as_expr(op.chunks))
     if op.chunks == 1:
         status = w.assign(f"call i32 @{op.kernel}(ptr %ctx, ptr %dims, ptr %args, i64 0, i64 1, ptr {scratch})", "s")
     else:
-        status = w.assign(
-            f"call i32 @dlc_parallel(ptr %ctx, ptr @{op.kernel}, ptr %dims, ptr %args, i64 {chunks})", "s"
-        )
+        how = _distribution(w, work)
+        status = w.assign(f"call i32 {how}(ptr %ctx, ptr @{op.kernel}, ptr %dims, ptr %args, i64 {chunks})", "s")
     bad = w.assign(f"icmp ne i32 {status}, 0", "bad")
     before = w.block
     failed, following = w.new_block("failed"), w.new_block("next")
@@ -159,6 +166,17 @@ def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str) -> None
         status = code
     failed.lines.append(f"ret i32 {status}")
     w.scopes[-1].block = following
+    w.line("call void @dlc_stamp(ptr %ctx)")  # returns at once unless a profile is taken: pool_text.py
+
+
+def _distribution(w: Writer, work: Expr | None) -> str:
+    """The function that runs a kernel's chunks: on all threads, or on this one where they are not worth a wake-up."""
+    if work is None:
+        return "@dlc_parallel"
+    if work.is_const:
+        return "@dlc_alone" if work.value < WORTH_SHARING else "@dlc_parallel"
+    little = w.assign(f"icmp slt i64 {w.integer(work)}, {WORTH_SHARING}", "little")
+    return w.assign(f"select i1 {little}, ptr @dlc_alone, ptr @dlc_parallel", "how")
 
 
 def _store_argument(w: Writer, number: int, value: Value) -> None:

@@ -7,7 +7,6 @@ even or the odd blocks of 128 bits of two vectors (vperm2f128, vshuff32x4). Whic
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from dlc.codegen.emit.scope import Writer
 from dlc.codegen.emit.types import value_type
@@ -15,11 +14,12 @@ from dlc.errors import InternalError
 from dlc.ir.core import Op
 from dlc.ir.dialects import vec
 from dlc.ir.types import VectorType
+from dlc.record import record
 
 BLOCK_BITS = 128  # in which x86 shuffles stay
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Content:
     """A vector and which (row, column) of the square each of its lanes holds."""
 

@@ -17,8 +17,8 @@ from dlc.ir.winograd import matrices
 
 def winograd_weights(op: ops.WinogradWeights, w: Array) -> Array:
     weights = matrices(op.tile)[1]
-    u = np.einsum("ia,ocab,jb->ijco", weights, w.astype(np.float64), weights, optimize=True)
-    return u.reshape(-1, *u.shape[2:])
+    taps = w.transpose(2, 3, 1, 0).reshape(ops.WINDOW**2, -1).astype(np.float64)
+    return (np.kron(weights, weights) @ taps).reshape(-1, w.shape[1], w.shape[0])  # both dimensions at once
 
 
 def transformed(x: Array, tile: int, pads: ops.Ints) -> Array:

@@ -6,7 +6,6 @@ A buffer whose size is not known yet is `Unshaped` memory: nothing can be read f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,9 +17,10 @@ from dlc.ir.eval.loop_exprs import number
 from dlc.ir.expr import Expr, as_expr
 from dlc.ir.size_bounds import elements_at_most
 from dlc.ir.types import BufferType
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Unshaped:
     """Memory for the most elements that a buffer may get, in one dimension."""
 

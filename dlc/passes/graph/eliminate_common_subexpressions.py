@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Attribute, Block, Module, Op
@@ -19,11 +18,12 @@ from dlc.ir.levels import Level
 from dlc.ir.opdef import COMMUTATIVE, PURE
 from dlc.ir.rewrite import Rewriter
 from dlc.passes.base import Pass, PassContext
+from dlc.record import record
 
 Seen = ChainMap[Hashable, Op]
 
 
-@dataclass(frozen=True)
+@record
 class EliminateCommonSubexpressions(Pass):
     name: ClassVar[str] = "eliminate-common-subexpressions"
     needs: ClassVar[Level] = Level.GRAPH

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Region
 from dlc.ir.levels import Level
 from dlc.ir.rewrite import Rewriter, is_pure
 from dlc.passes.base import Pass, PassContext
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class EliminateDeadCode(Pass):
     name: ClassVar[str] = "eliminate-dead-code"
     needs: ClassVar[Level] = Level.GRAPH

@@ -10,7 +10,6 @@ The same for conv_transpose and matmul. s and t are computed in float32 at least
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Value
@@ -30,9 +29,10 @@ from dlc.passes.graph.linear_ops import (
     scaled_weights,
     with_weights,
 )
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FoldBatchNorm(Pass):
     name: ClassVar[str] = "fold-batch-norm"
     needs: ClassVar[Level] = Level.GRAPH

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Attribute, Module
@@ -17,9 +16,10 @@ from dlc.ir.dialects.graph_shape import Pad
 from dlc.ir.levels import Level
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns, rebuilt
 from dlc.passes.base import Pass, PassContext
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FoldPad(Pass):
     name: ClassVar[str] = "fold-pad"
     needs: ClassVar[Level] = Level.GRAPH

@@ -11,7 +11,6 @@ The same for conv_transpose and matmul where the weights are constant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Op, Value
@@ -33,9 +32,10 @@ from dlc.passes.graph.linear_ops import (
     scaled_weights,
     with_weights,
 )
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FoldScale(Pass):
     name: ClassVar[str] = "fold-scale"
     needs: ClassVar[Level] = Level.GRAPH

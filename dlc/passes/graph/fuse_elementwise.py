@@ -10,7 +10,6 @@ stands outside reads one and is read by the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Op
@@ -20,9 +19,10 @@ from dlc.ir.rewrite import Rewriter
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.fusion_roles import kernel_name
 from dlc.passes.graph.partition import Partition, blocks_to_fuse
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FuseElementwise(Pass):
     name: ClassVar[str] = "fuse-elementwise"
     needs: ClassVar[Level] = Level.GRAPH

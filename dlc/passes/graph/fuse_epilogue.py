@@ -12,7 +12,6 @@ yields one value: it ends where all users of what it has computed so far are ins
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Op
@@ -22,9 +21,10 @@ from dlc.ir.rewrite import Rewriter
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.fusion_roles import EPILOGUE_ROOTS, is_elementwise
 from dlc.passes.graph.partition import Partition, blocks_to_fuse
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FuseEpilogue(Pass):
     name: ClassVar[str] = "fuse-epilogue"
     needs: ClassVar[Level] = Level.GRAPH
@@ -72,14 +72,14 @@ def next_follower(root: Op, joined: dict[Op, None], partition: Partition) -> Op 
 def depends(op: Op, joined: dict[Op, None], partition: Partition) -> bool:
     """Whether something that `op` reads, and that is not in the group, depends on the group."""
     inside = {partition.cluster[each] for each in joined}
-    waiting = [n for n in partition.graph.predecessors(partition.cluster[op]) if n not in inside]
+    waiting = [n for n in partition.before[partition.cluster[op]] if n not in inside]
     first = min(partition.rank[n] for n in inside)
     seen = set(waiting)
     while waiting:
         at = waiting.pop()
         if partition.rank[at] < first:
             continue
-        for n in partition.graph.predecessors(at):
+        for n in partition.before[at]:
             if n in inside:
                 return True
             if n not in seen:

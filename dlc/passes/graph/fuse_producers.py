@@ -10,7 +10,6 @@ reshape alone is free as a view of memory, so it moves only if what it reshapes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Op, Value
@@ -21,9 +20,10 @@ from dlc.ir.rewrite import Rewriter
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.fusion_roles import can_be_kernel, is_inlinable, kernel_name
 from dlc.passes.graph.partition import Partition, blocks_to_fuse
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FuseProducers(Pass):
     name: ClassVar[str] = "fuse-producers"
     needs: ClassVar[Level] = Level.GRAPH

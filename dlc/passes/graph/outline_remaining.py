@@ -8,7 +8,6 @@ were switched off, the lowering meets groups only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module
@@ -17,9 +16,10 @@ from dlc.ir.rewrite import Rewriter
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.fusion_roles import can_be_kernel
 from dlc.passes.graph.partition import blocks_to_fuse, make_group
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class OutlineRemaining(Pass):
     name: ClassVar[str] = "outline-remaining"
     needs: ClassVar[Level] = Level.GRAPH

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import networkx as nx
-
 from dlc.errors import InternalError
 from dlc.ir.core import Block, Func, Module, Op, Region, Value, merged
 from dlc.ir.dialects.graph_flow import Group, Yield
@@ -46,12 +44,14 @@ class Partition:
         self.members: dict[int, list[Op]] = {n: [op] for op, n in self.cluster.items()}
         self.rank = {n: n for n in self.members}  # the block's own order is topological
         self._at_rank = dict(self.rank)
-        self.graph = nx.DiGraph()
-        self.graph.add_nodes_from(self.members)
+        self.before: dict[int, set[int]] = {n: set() for n in self.members}  # the edges between clusters, both ways
+        self.after: dict[int, set[int]] = {n: set() for n in self.members}
         sizes = found_sizes(block)
         for op, n in self.cluster.items():
-            sources = (self.cluster.get(source) for source in definitions(op, block, sizes))
-            self.graph.add_edges_from((source, n) for source in sources if source is not None)
+            for source in definitions(op, block, sizes):
+                if (m := self.cluster.get(source)) is not None and m != n:
+                    self.before[n].add(m)
+                    self.after[m].add(n)
 
     def of(self, op: Op | None) -> int | None:
         return self.cluster.get(op) if op is not None else None
@@ -71,10 +71,18 @@ class Partition:
         for op in self.members[gone]:
             self.cluster[op] = keep
         self.members[keep] = sorted(self.members[keep] + self.members.pop(gone), key=self.number.__getitem__)
-        self.graph.add_edges_from((n, keep) for n in list(self.graph.predecessors(gone)) if n != keep)
-        self.graph.add_edges_from((keep, n) for n in list(self.graph.successors(gone)) if n != keep)
-        self.graph.remove_node(gone)
+        self._redirect(self.before, self.after, gone, keep)
+        self._redirect(self.after, self.before, gone, keep)
         return keep
+
+    @staticmethod
+    def _redirect(near: dict[int, set[int]], far: dict[int, set[int]], gone: int, keep: int) -> None:
+        """Give `keep` the edges of `gone` in one direction; `far` holds them the other way round."""
+        for n in near.pop(gone):
+            far[n].discard(gone)
+            if n != keep:
+                near[keep].add(n)
+                far[n].add(keep)
 
     def _by_rank(self, first: int, second: int) -> tuple[int, int]:
         return (first, second) if self.rank[first] < self.rank[second] else (second, first)
@@ -86,7 +94,7 @@ class Partition:
         waiting = [low]
         while waiting:
             at = waiting.pop()
-            for n in self.graph.successors(at):
+            for n in self.after[at]:
                 if n == high and at != low:
                     return None
                 if n not in found and self.rank[n] < limit:

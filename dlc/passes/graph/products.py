@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_math import Add, Div, Mul, Neg, Pow, Sub
 from dlc.ir.pool import ConstantPool
 from dlc.passes.graph.constants import number
+from dlc.record import record
 
 DEPTH = 8
 POWERS = (2, 3)
 
 
-@dataclass(frozen=True)
+@record
 class Product:
     """``coefficient`` times the values in ``factors``."""
 
@@ -60,7 +59,7 @@ def quotient_or_power(op: Div | Pow, pool: ConstantPool, depth: int) -> Product 
     return Product(base.coefficient**known, base.factors * int(known)) if known in POWERS else None
 
 
-@dataclass(frozen=True)
+@record
 class Affine:
     """``constant + product``"""
 

@@ -10,7 +10,6 @@ out. Constants may be off by what their float32 text loses.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Value
@@ -21,12 +20,13 @@ from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.constants import is_near
 from dlc.passes.graph.products import affine_of, product_of
+from dlc.record import record
 
 TANH_SCALE = math.sqrt(2 / math.pi)
 CUBE_SCALE = 0.044715
 
 
-@dataclass(frozen=True)
+@record
 class RecognizeGelu(Pass):
     name: ClassVar[str] = "recognize-gelu"
     needs: ClassVar[Level] = Level.GRAPH

@@ -10,7 +10,6 @@ Scale and bias stay the product and the sum that they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Value
@@ -22,9 +21,10 @@ from dlc.ir.pool import ConstantPool
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.constants import is_number, number
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class RecognizeLayerNorm(Pass):
     name: ClassVar[str] = "recognize-layer-norm"
     needs: ClassVar[Level] = Level.GRAPH

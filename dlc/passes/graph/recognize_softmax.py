@@ -9,7 +9,6 @@ along one axis that the reductions keep. Without the maximum the softmax is no l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Value
@@ -18,9 +17,10 @@ from dlc.ir.dialects.graph_nn import LogSoftmax, Reduce, Softmax
 from dlc.ir.levels import Level
 from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.passes.base import Pass, PassContext
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class RecognizeSoftmax(Pass):
     name: ClassVar[str] = "recognize-softmax"
     needs: ClassVar[Level] = Level.GRAPH

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Op, Value
@@ -37,9 +36,10 @@ from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.constants import is_near
 from dlc.passes.graph.products import affine_of, product_of
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class RecognizeSwish(Pass):
     name: ClassVar[str] = "recognize-swish"
     needs: ClassVar[Level] = Level.GRAPH

@@ -19,7 +19,6 @@ Sums of -0 and 0 apart, each is exact but for the order of constant arithmetic a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -56,9 +55,10 @@ from dlc.ir.types import BOOL, ScalarType
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.clips import ClipOfClip, ExtremeIsClip, PlainClip
 from dlc.passes.graph.constants import Number, is_constant, is_constant_expression, is_number, number, scalar_like
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class SimplifyAlgebra(Pass):
     name: ClassVar[str] = "simplify-algebra"
     needs: ClassVar[Level] = Level.GRAPH
@@ -76,7 +76,7 @@ class SimplifyAlgebra(Pass):
 # -- operands that are known -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class ConstantToTheRight(Pattern[Op]):
     """c + x -> x + c, so that other patterns look at one side only."""
 
@@ -204,7 +204,7 @@ class PowerByNumber(Pattern[Pow]):
         return None
 
 
-@dataclass(frozen=True)
+@record
 class DivideByNumber(Pattern[Div]):
     """x / c -> x * (1 / c)"""
 

@@ -18,7 +18,6 @@ that computes its operand and can be fused into it. Only slices rise; every othe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module
@@ -29,9 +28,10 @@ from dlc.passes.graph.dims_patterns import DIMS_PATTERNS
 from dlc.passes.graph.movement_patterns import MOVEMENT_PATTERNS
 from dlc.passes.graph.sink_patterns import SINK_PATTERNS
 from dlc.passes.graph.unit_axes_patterns import UNIT_AXES_PATTERNS
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class SimplifyShapes(Pass):
     name: ClassVar[str] = "simplify-shapes"
     needs: ClassVar[Level] = Level.GRAPH

@@ -15,8 +15,6 @@ hence operands are integers. A reduction in the lanes that does not have this fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dlc.errors import InternalError
 from dlc.ir.access import Composer, Formula, index_operands
 from dlc.ir.core import Block, Op, Value
@@ -25,9 +23,10 @@ from dlc.ir.expr import Expr, bounds, const
 from dlc.ir.types import BufferType, ScalarType, VectorType, scalar_type
 from dlc.passes.loop.loops import limit_of, replace_loop, runs_at_least_once
 from dlc.passes.loop.vectorize import NotVectorizable, _Vectorizer
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Product:
     """The one term of a reduction: the load that is the same for all lanes, and the load that has a group per lane."""
 

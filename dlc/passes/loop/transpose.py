@@ -13,7 +13,6 @@ element by element and becomes the square's other side. Both are split with a gu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dlc.errors import InternalError
 from dlc.ir.access import clone_with, index_operands
@@ -27,6 +26,7 @@ from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.split import split
 from dlc.passes.loop.unroll import inline_single, unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
+from dlc.record import record
 
 Access = buf.Load | buf.Store
 SHORTEST = 2  # a side of fewer elements is not worth the shuffles
@@ -34,7 +34,7 @@ PAGE = 4096  # bytes; a square whose rows lie farther apart is followed by its n
 NEIGHBOURS = 4
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """A nest (outermost loop first), the loop that becomes lanes and the one that becomes the square's other side."""
 

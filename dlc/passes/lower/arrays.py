@@ -11,6 +11,7 @@ from dlc.ir.expr import Expr, as_expr, const
 from dlc.ir.types import BufferType, ScalarType
 from dlc.passes.lower import builtins
 from dlc.passes.lower.scalars import Emitter, Scalar
+from dlc.record import record
 
 ROOM = 64  # the innermost axis of an array is rounded up to this: vectors may run over its end
 
@@ -23,7 +24,7 @@ class Variable:
     type: ScalarType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Array:
     """Scratch memory of a size known at compile time."""
 

@@ -10,9 +10,10 @@ from dlc.ir.core import Value
 from dlc.ir.expr import Expr
 from dlc.ir.types import ScalarType, TensorType
 from dlc.passes.lower.scalars import Scalar
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tensor:
     """A tensor that a kernel reads or writes; how is up to the `Binding`."""
 

@@ -10,7 +10,6 @@ halo zeroed by a small kernel of its own before it is written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.errors import InternalError, UserError
@@ -28,9 +27,11 @@ from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
+from dlc.passes.lower.work import operations
+from dlc.record import record
 
 
-@dataclass(frozen=True)
+@record
 class LowerGraph(Pass):
     """See the top of the file."""
 
@@ -158,6 +159,7 @@ class _Lowering:
             for parameter, value in lowered.chosen.items():
                 if isinstance(value, int):
                     lowered.func.attrs[parameter] = value
+            lowered.func.attrs["operations"] = operations(group)
             self.module.add(lowered.func)
             self.kernels[key] = name
         found = {op.size: at_most(op.size_bound(), self.uppers) for op in group.walk() if isinstance(op, Counting)}

@@ -21,11 +21,12 @@ from dlc.ir.levels import Level
 from dlc.ir.size_bounds import Uppers, elements_at_most, upper_bounds
 from dlc.ir.types import BufferType
 from dlc.passes.base import Pass, PassContext
+from dlc.record import record
 
 ALIGN = 64
 
 
-@dataclass(frozen=True)
+@record
 class PlanMemory(Pass):
     """See the top of the file."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dlc.errors import UserError
@@ -16,11 +15,12 @@ from dlc.ir.core import Block, Location, Op, Value
 from dlc.ir.dialects import arith
 from dlc.ir.expr import Expr, as_expr, maximum, minimum, sym
 from dlc.ir.types import BOOL, F32, INDEX, SI64, ScalarType
+from dlc.record import record
 
 OpT = TypeVar("OpT", bound=Op)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scalar:
     """A number in a register of the kernel."""
 

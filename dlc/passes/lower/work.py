@@ -1,0 +1,50 @@
+"""How much a group of ops has to do, whatever way its kernel does it: `dlc profile` divides by the time it took."""
+
+from __future__ import annotations
+
+from dlc.ir.core import Op
+from dlc.ir.dialects import graph_flow, graph_nn, graph_shape, graph_winograd
+from dlc.ir.expr import Expr, as_expr
+from dlc.ir.types import BufferType, TensorType
+
+
+def operations(group: graph_flow.Group) -> Expr:
+    """Arithmetic operations on elements; a multiplication with its addition counts as two, moving an element as none.
+
+    A convolution counts as if it were computed directly, so an algorithm that needs fewer multiplications can exceed
+    the machine's peak.
+    """
+    return sum((operations_of(op) for op in group.body.block.ops), as_expr(0))
+
+
+def operations_of(op: Op) -> Expr:
+    match op:
+        case graph_nn.MatMul():
+            return 2 * elements(op.result) * as_expr(shape(op.operands[0])[-1])
+        case graph_nn.Conv():
+            return 2 * elements(op.result) * product(shape(op.operands[1])[1:])
+        case graph_winograd.WinogradConv():
+            return 2 * graph_winograd.WINDOW**2 * elements(op.result) * as_expr(shape(op.operands[1])[1])
+        case graph_nn.ConvTranspose():
+            return 2 * elements(op.operands[0]) * product(shape(op.operands[1])[1:])
+    if type(op) in graph_shape.OPS or not op.results or not isinstance(op.results[0].type, TensorType):
+        return as_expr(0)
+    sizes = [elements(value) for value in (*op.operands, op.results[0]) if isinstance(value.type, TensorType)]
+    known = [size.value for size in sizes if size.is_const]
+    return as_expr(max(known)) if len(known) == len(sizes) else sizes[0]
+
+
+def elements(value: object) -> Expr:
+    return product(shape(value))
+
+
+def product(sizes: tuple[Expr, ...]) -> Expr:
+    total = as_expr(1)
+    for size in sizes:
+        total = total * size
+    return total
+
+
+def shape(value: object) -> tuple[Expr, ...]:
+    kind = getattr(value, "type", None)
+    return tuple(as_expr(dim) for dim in kind.shape) if isinstance(kind, TensorType | BufferType) else ()

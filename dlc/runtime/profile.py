@@ -1,0 +1,60 @@
+"""Time per kernel of a compiled model: its library writes down when each kernel begins and ends."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlc.errors import UserError
+from dlc.runtime.dims import compile_expr
+from dlc.runtime.session import CompiledModel
+
+Probe = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a kernel in a run: which node it computes, and how much it has to do for the profiled shapes."""
+
+    kernel: str
+    node: str
+    operations: int
+    bytes: int
+
+
+class Profiler:
+    """Runs a model on one set of inputs and tells how long each kernel took. Raises UserError for older libraries."""
+
+    def __init__(self, model: CompiledModel, feeds: Mapping[str, object]) -> None:
+        self.model = model
+        self.feeds = feeds
+        rows = model.metadata.extra.get("calls")
+        library = model.artifact.library
+        if not isinstance(rows, list) or not hasattr(library, "dlc_profile"):
+            raise UserError(f"{model.artifact.path} was compiled by a dlc that could not profile yet",
+                            hint="compile the model again")  # fmt: skip
+        self.switch = library["dlc_profile"]
+        self.switch.argtypes = (ctypes.c_void_p,) * 4
+        self.stamps = np.zeros((len(rows) + 1, 2), np.int64)
+        model.run(feeds)  # the first run touches all memory, and tells the sizes of the named dimensions
+        with model.state() as state:
+            dims = list(state.dims)
+            slots = model.metadata.slots
+        self.calls = [
+            Call(kernel, node, *(compile_expr(size, slots)(dims) for size in sizes)) for kernel, node, *sizes in rows
+        ]
+
+    def run(self, probe: Callable[[], None] | None = None) -> np.ndarray:
+        """Nanoseconds of each call in one run; `probe` is called between the kernels, outside of their time."""
+        calls_probe = Probe((lambda _: probe()) if probe is not None else 0)
+        with self.model.state() as state:
+            self.switch(state.arguments[0], self.stamps.ctypes.data, ctypes.cast(calls_probe, ctypes.c_void_p), None)
+        try:
+            self.model.run(self.feeds)
+        finally:
+            with self.model.state() as state:
+                self.switch(state.arguments[0], None, None, None)
+        return self.stamps[1:, 0] - self.stamps[:-1, 1]

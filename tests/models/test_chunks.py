@@ -1,0 +1,40 @@
+"""Work is cut for several threads, whatever the sizes, and the bits do not depend on how many there are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlc.driver.build import main_text, named_dims
+from dlc.driver.compile import make_options
+from dlc.driver.pipeline import lowered_module
+from dlc.ir.dialects import run
+from dlc.ir.expr import as_expr
+from tests.support.onnx_models import assert_same, compiled, expected, model, node
+
+
+@pytest.mark.parametrize("batch", [(), (3,)], ids=["plain", "batched"])
+def test_products_whose_last_panel_is_narrow_are_cut_into_chunks(batch: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((*batch, 40, 64)).astype(np.float32)
+    w = rng.standard_normal((*batch, 64, 100)).astype(np.float32)
+    proto = model([node("MatMul", ["x", "w"], ["y"])], {"x": ("f32", x.shape)}, {"y": "f32"}, {"w": w})
+    lowered = lowered_module(proto.SerializeToString(), make_options("host", None, 3, (), False))
+    calls = [op for op in lowered.module.main.block.ops if isinstance(op, run.Call)]
+    assert max(as_expr(call.chunks).value for call in calls) > 1
+    one, two, three = (compiled(proto, threads).run({"x": x})["y"] for threads in (1, 2, 3))
+    assert np.array_equal(one, two) and np.array_equal(one, three)
+    assert_same(one, expected(proto, {"x": x})[0], 1e-4)
+
+
+@pytest.mark.parametrize(("rows", "how"), [(50, "alone"), (20_000, "parallel"), ("batch", "select")])
+def test_little_work_stays_on_the_calling_thread(rows: int | str, how: str) -> None:
+    proto = model([node("Relu", ["x"], ["y"])], {"x": ("f32", (rows, 64))}, {"y": "f32"})
+    lowered = lowered_module(proto.SerializeToString(), make_options("host", None, 3, (), False))
+    text = main_text(lowered.module, named_dims(lowered.module))
+    calls = [line for line in text.splitlines() if "(ptr %ctx, ptr @" in line or "select" in line]
+    assert any(how in line for line in calls), calls
+    assert (how == "alone") != any("@dlc_parallel" in line for line in calls)
+    for count in (1, 7, 30_000) if rows == "batch" else (rows,):
+        x = np.random.default_rng(0).standard_normal((count, 64)).astype(np.float32)
+        assert np.array_equal(compiled(proto, 2).run({"x": x})["y"], np.maximum(x, 0))

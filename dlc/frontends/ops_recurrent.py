@@ -1,6 +1,8 @@
-"""RNN, GRU and LSTM over a sequence of known length: one matrix product for all inputs, then a step per element.
+"""RNN, GRU and LSTM: one matrix product of all inputs with their weights, then a recurrence.
 
-X·Wᵀ + bias is computed for the whole sequence at once; only H·Rᵀ stays inside the steps.
+    y = LSTM(x, w, r, b)    →    y = lstm(x · wᵀ + b, rᵀ, h, c)
+
+Both directions share the product. They share the recurrence too, unless their activations differ.
 """
 
 from __future__ import annotations
@@ -8,142 +10,196 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dlc.frontends.build import broadcasted, rank_of, reshaped, shape_of, sliced, static_dim, transposed
+import numpy as np
+
+from dlc.frontends.build import broadcasted, reshaped, shape_of, sliced, static_dim, transposed
 from dlc.frontends.context import Handler, NodeContext, Unsupported
-from dlc.ir.core import Value
+from dlc.ir.core import Op, Value
 from dlc.ir.dialects import graph_math as m
 from dlc.ir.dialects.graph_nn import MatMul
+from dlc.ir.dialects.graph_recurrent import DIRECTIONS, Activation, Gru, Lstm, Recurrence, Rnn
 from dlc.ir.dialects.graph_shape import Concat
-
-Activation = Callable[[Value], Value]
-State = tuple[Value, ...]  # h, and c for an LSTM; each (batch, hidden)
-
-LONGEST = 512  # steps; beyond this the graph would be too large to be of use
-DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.expr import Dim
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One direction of one operator."""
+class Part:
+    """The directions that one recurrence computes."""
 
-    gates: Value  # (steps, batch, gates * hidden): X·Wᵀ + bias
-    recurrent: Value  # (hidden, gates * hidden): Rᵀ
-    bias: Value | None  # of H·Rᵀ, kept apart for a GRU that needs it inside
-    peepholes: Value | None
+    cx: NodeContext
+    first: int
+    count: int
+    direction: str
     activations: tuple[Activation, ...]
+    x: Value  # (steps, batch, width)
     hidden: int
+    gates: int
+
+    @property
+    def batch(self) -> Dim:
+        return shape_of(self.x)[1]
+
+    def operand(self, position: int) -> Value:
+        """These directions of an operand of the node, whose first axis they are."""
+        return sliced(self.cx, self.cx.x(position), 0, self.first, self.count)
+
+    def clip(self) -> float | None:
+        return self.cx.decimal("clip") if self.cx.attribute("clip") is not None else None
+
+    def zeros(self, *shape: int) -> Value:
+        return self.cx.constant(np.zeros(shape, tensor(self.x).scalar.dtype))
+
+    # -- operands of the recurrence ----------------------------------------------------------------------------------
+
+    def mixed(self, bias: Value | None) -> Value:
+        """x · wᵀ plus `bias` (directions, gates * hidden), as (steps, batch, directions, gates, hidden)."""
+        cx, (steps, batch, width) = self.cx, shape_of(self.x)
+        columns = self.count * self.gates * self.hidden
+        weights = transposed(cx, reshaped(cx, self.operand(1), (columns, width)), (1, 0))
+        rows = reshaped(cx, self.x, (steps * batch, width))
+        product = cx.put(MatMul(rows, weights))
+        if bias is not None:
+            product = cx.put(m.Add(product, reshaped(cx, bias, (columns,))))
+        return reshaped(cx, product, (steps, batch, self.count, self.gates, self.hidden))
+
+    def biases(self) -> tuple[Value, Value] | None:
+        """Those of the inputs and those of the state, (directions, gates * hidden) each."""
+        if not self.cx.has(3):
+            return None
+        width = self.gates * self.hidden
+        both = self.operand(3)
+        return sliced(self.cx, both, 1, 0, width), sliced(self.cx, both, 1, width, width)
+
+    def mixed_with_biases(self) -> Value:
+        biases = self.biases()
+        return self.mixed(None if biases is None else self.cx.put(m.Add(*biases)))
+
+    def recurrent(self) -> Value:
+        """rᵀ of each gate: (directions, hidden, gates, hidden)."""
+        gates = reshaped(self.cx, self.operand(2), (self.count, self.gates, self.hidden, self.hidden))
+        return transposed(self.cx, gates, (0, 3, 1, 2))
+
+    def initial(self, position: int) -> Value:
+        """A first state (directions, batch, hidden), zero if it is not given."""
+        cx = self.cx
+        given = cx.maybe(position)
+        if given is None:
+            return broadcasted(cx, cx.number(0, self.x), (self.count, self.batch, self.hidden))
+        if cx.flag("layout"):
+            given = transposed(cx, given, (1, 0, 2))
+        return sliced(cx, given, 0, self.first, self.count)
+
+    def lengths(self) -> list[Value]:
+        """The lengths of the sequences, unless all are known to be whole."""
+        if not self.cx.has(4):
+            return []
+        known, steps = self.cx.contents(4), shape_of(self.x)[0]
+        return [] if known is not None and all(n == steps for n in known.reshape(-1)) else [self.cx.x(4)]
 
 
-Step = Callable[[NodeContext, Cell, Value, State], State]
+# -- one maker per operator --------------------------------------------------------------------------------------------
 
 
-def recurrence(step: Step, gates: int, states: int, defaults: tuple[str, ...]) -> Handler:
+def make_rnn(part: Part) -> Recurrence:
+    return Rnn(
+        part.mixed_with_biases(), part.recurrent(), part.initial(5), *part.lengths(), direction=part.direction,
+        clip=part.clip(), activations=part.activations,
+    )  # fmt: skip
+
+
+def make_gru(part: Part) -> Recurrence:
+    """The candidate's bias of the state stays inside the recurrence: a reset may come between."""
+    cx, hidden = part.cx, part.hidden
+    biases = part.biases()
+    mixed, inner = None, part.zeros(part.count, hidden)
+    if biases is not None:
+        of_inputs, of_state = biases
+        inner = sliced(cx, of_state, 1, 2 * hidden, hidden)
+        outer = cx.put(Concat(sliced(cx, of_state, 1, 0, 2 * hidden), part.zeros(part.count, hidden), axis=1))
+        mixed = cx.put(m.Add(of_inputs, outer))
+    weights = part.recurrent()
+    return Gru(
+        part.mixed(mixed), sliced(cx, weights, 2, 0, 2), sliced(cx, weights, 2, 2, 1), inner, part.initial(5),
+        *part.lengths(), direction=part.direction, clip=part.clip(), activations=part.activations,
+        linear_before_reset=cx.flag("linear_before_reset"),
+    )  # fmt: skip
+
+
+def make_lstm(part: Part) -> Recurrence:
+    lengths = part.lengths()
+    peepholes: list[Value] = []
+    if part.cx.has(7):
+        peepholes = [reshaped(part.cx, part.operand(7), (part.count, 3, part.hidden))]
+    elif lengths:  # an operand before one that is present cannot be absent
+        peepholes = [part.zeros(part.count, 3, part.hidden)]
+    return Lstm(
+        part.mixed_with_biases(), part.recurrent(), part.initial(5), part.initial(6), *peepholes, *lengths,
+        direction=part.direction, clip=part.clip(), activations=part.activations,
+        input_forget=part.cx.flag("input_forget"),
+    )  # fmt: skip
+
+
+def recurrence(make: Callable[[Part], Recurrence], gates: int, defaults: tuple[str, ...]) -> Handler:
     """A handler for one of the three; `defaults` are the names of the activations of one direction."""
 
     def handler(cx: NodeContext) -> list[Value]:
-        directions = DIRECTIONS.get(cx.text("direction", "forward"))
-        if directions is None:
-            raise Unsupported(f"its direction is {cx.text('direction')}")
-        if cx.flag("input_forget"):
-            raise Unsupported("its input_forget is not supported")
-        x = cx.x(0)
+        direction = cx.text("direction", "forward")
+        if direction not in DIRECTIONS:
+            raise Unsupported(f"its direction is {direction}")
+        count = DIRECTIONS[direction]
         batch_first = cx.flag("layout")
+        x = transposed(cx, cx.x(0), (1, 0, 2)) if batch_first else cx.x(0)
+        hidden = static_dim(cx.x(2), 2, "its hidden size")
+        chosen = activations(cx, count, defaults)
+        parts = [Part(cx, 0, count, direction, chosen[0], x, hidden, gates)]
+        if any(other != chosen[0] for other in chosen):
+            ways = ("forward", "reverse")
+            parts = [Part(cx, n, 1, ways[n], each, x, hidden, gates) for n, each in enumerate(chosen)]
+        made = [cx.put_op(make(part)) for part in parts]
+        y, *states = joined(cx, made)
         if batch_first:
-            x = transposed(cx, x, (1, 0, 2))
-        steps = static_dim(x, 0, "the length of its sequence")
-        if steps > LONGEST:
-            raise Unsupported(f"its sequence has {steps} elements, dlc unrolls up to {LONGEST}")
-        _check_lengths(cx, steps)
-        outputs, finals = [], []
-        for number, backwards in enumerate(directions):
-            cell = _cell(cx, x, number, gates, defaults)
-            sequence, state = _run(cx, cell, step, _initial(cx, cell, x, number, states, batch_first), steps, backwards)
-            outputs.append(sequence)
-            finals.append(state)
-        return _results(cx, outputs, finals, batch_first)
+            y, states = transposed(cx, y, (2, 0, 1, 3)), [transposed(cx, state, (1, 0, 2)) for state in states]
+        return [y, *states]
 
     return handler
 
 
-def _check_lengths(cx: NodeContext, steps: int) -> None:
-    if not cx.has(4):
-        return
-    lengths = cx.contents(4)
-    if lengths is None or any(length != steps for length in lengths.reshape(-1)):
-        raise Unsupported("sequences of different lengths are not supported")
-
-
-def _cell(cx: NodeContext, x: Value, number: int, gates: int, defaults: tuple[str, ...]) -> Cell:
-    hidden = static_dim(cx.x(2), 2, "its hidden size")
-    w, r = (_part(cx, cx.x(n), number) for n in (1, 2))
-    mixed = cx.put(MatMul(x, transposed(cx, w, (1, 0))))
-    bias = None
-    if cx.has(3):
-        both = _part(cx, cx.x(3), number)
-        mixed = cx.put(m.Add(mixed, sliced(cx, both, 0, 0, gates * hidden)))
-        bias = sliced(cx, both, 0, gates * hidden, gates * hidden)
-        if not cx.flag("linear_before_reset"):
-            mixed, bias = cx.put(m.Add(mixed, bias)), None
-    peepholes = _part(cx, cx.x(7), number) if cx.has(7) else None
-    return Cell(mixed, transposed(cx, r, (1, 0)), bias, peepholes, _activations(cx, number, defaults), hidden)
-
-
-def _part(cx: NodeContext, x: Value, number: int) -> Value:
-    """The weights of one direction."""
-    return reshaped(cx, sliced(cx, x, 0, number, 1), shape_of(x)[1:])
-
-
-def _initial(cx: NodeContext, cell: Cell, x: Value, number: int, states: int, batch_first: bool) -> State:
-    found = []
-    for n in range(states):
-        given = cx.maybe(5 + n)
-        if given is None:
-            found.append(broadcasted(cx, cx.number(0, x), (shape_of(x)[1], cell.hidden)))
-        else:
-            found.append(_part(cx, transposed(cx, given, (1, 0, 2)) if batch_first else given, number))
-    return tuple(found)
-
-
-def _run(
-    cx: NodeContext, cell: Cell, step: Step, state: State, steps: int, backwards: bool
-) -> tuple[list[Value], State]:
-    """The hidden states in the order of the sequence, and the last state."""
-    sequence: list[Value] = []
-    for at in reversed(range(steps)) if backwards else range(steps):
-        gates = reshaped(cx, sliced(cx, cell.gates, 0, at, 1), shape_of(cell.gates)[1:])
-        state = step(cx, cell, gates, state)
-        sequence.append(state[0])
-    return sequence[::-1] if backwards else sequence, state
-
-
-def _results(cx: NodeContext, outputs: list[list[Value]], finals: list[State], batch_first: bool) -> list[Value]:
-    """Y (steps, directions, batch, hidden) and the last states (directions, batch, hidden)."""
-    stacked = [_stacked(cx, list(at)) for at in zip(*outputs, strict=True)]
-    y = _stacked(cx, stacked)
-    states = [_stacked(cx, list(state)) for state in zip(*finals, strict=True)]
-    if batch_first:
-        y, states = transposed(cx, y, (2, 0, 1, 3)), [transposed(cx, state, (1, 0, 2)) for state in states]
-    return [y, *states]
-
-
-def _stacked(cx: NodeContext, values: list[Value]) -> Value:
-    """Values side by side along a new first axis."""
-    rows = [reshaped(cx, value, (1, *shape_of(value))) for value in values]
-    return rows[0] if len(rows) == 1 else cx.put(Concat(*rows, axis=0))
+def joined(cx: NodeContext, made: list[Recurrence]) -> list[Value]:
+    """The results, those of several recurrences side by side along the axis of directions."""
+    if len(made) == 1:
+        return list(made[0].results)
+    results = list(zip(*(op.results for op in made), strict=True))
+    found: list[Op] = [Concat(*values, axis=0 if n else 1) for n, values in enumerate(results)]
+    return [cx.put(op) for op in found]
 
 
 # -- activations -------------------------------------------------------------------------------------------------------
 
+# by ONNX's names in lower case: ours, and what their alpha and beta are if not given
+NAMES: dict[str, tuple[str, tuple[float, ...]]] = {
+    "sigmoid": ("sigmoid", ()), "tanh": ("tanh", ()), "relu": ("relu", ()), "softsign": ("softsign", ()),
+    "softplus": ("softplus", ()), "leakyrelu": ("leaky_relu", (0.01,)), "elu": ("elu", (1.0,)),
+    "thresholdedrelu": ("thresholded_relu", (1.0,)), "scaledtanh": ("scaled_tanh", (1.0, 1.0)),
+    "hardsigmoid": ("hard_sigmoid", (0.2, 0.5)), "affine": ("affine", (1.0, 0.0)),
+}  # fmt: skip
 
-def _activations(cx: NodeContext, number: int, defaults: tuple[str, ...]) -> tuple[Activation, ...]:
+
+def activations(cx: NodeContext, directions: int, defaults: tuple[str, ...]) -> list[tuple[Activation, ...]]:
+    """The activations of each direction. Each takes its alpha and beta, if it has them, from the lists in order."""
     given = cx.attribute("activations")
-    names = [str(name) for name in given] if isinstance(given, tuple) and given else list(defaults) * (number + 1)
+    names = [str(name) for name in given] if isinstance(given, tuple) and given else list(defaults) * directions
+    if len(names) != len(defaults) * directions:
+        raise Unsupported(f"it has {len(names)} activations instead of {len(defaults) * directions}")
     alphas, betas = (_numbers(cx, f"activation_{which}") for which in ("alpha", "beta"))
-    clip = cx.decimal("clip") if cx.attribute("clip") is not None else None
     found: list[Activation] = []
-    for name in names:  # all of them, in order: each takes its alpha and beta from the lists
-        found.append(_activation(cx, name.lower(), alphas, betas, clip))
-    return tuple(found[number * len(defaults) : (number + 1) * len(defaults)])
+    for name in names:
+        if name.lower() not in NAMES:
+            raise Unsupported(f"its activation {name} is not supported")
+        own, usual = NAMES[name.lower()]
+        numbers = [source.pop(0) if source else number for source, number in zip((alphas, betas), usual, strict=False)]
+        found.append((own, *numbers))
+    return [tuple(found[n : n + len(defaults)]) for n in range(0, len(found), len(defaults))]
 
 
 def _numbers(cx: NodeContext, name: str) -> list[float]:
@@ -151,88 +207,7 @@ def _numbers(cx: NodeContext, name: str) -> list[float]:
     return [float(each) for each in value if isinstance(each, float | int)] if isinstance(value, tuple) else []
 
 
-ALPHA = {
-    "leakyrelu": (m.LeakyRelu, 0.01), "elu": (m.Elu, 1.0), "thresholdedrelu": (m.ThresholdedRelu, 1.0),
-}  # fmt: skip
-PLAIN = {
-    "sigmoid": m.Sigmoid, "tanh": m.Tanh, "relu": m.Relu, "softsign": m.Softsign, "softplus": m.Softplus,
-}  # fmt: skip
-
-
-def _activation(cx: NodeContext, name: str, alphas: list[float], betas: list[float], clip: float | None) -> Activation:
-    if name in PLAIN:
-        kind = PLAIN[name]
-        plain: Activation = lambda x: cx.put(kind(_clipped(cx, x, clip)))  # noqa: E731
-        return plain
-    if name in ALPHA:
-        scaled, default = ALPHA[name]
-        alpha = alphas.pop(0) if alphas else default
-        return lambda x: cx.put(scaled(_clipped(cx, x, clip), alpha=alpha))
-    if name == "hardsigmoid":
-        slope, offset = alphas.pop(0) if alphas else 0.2, betas.pop(0) if betas else 0.5
-        return lambda x: cx.put(m.HardSigmoid(_clipped(cx, x, clip), alpha=slope, beta=offset))
-    if name == "affine":
-        slope, offset = alphas.pop(0) if alphas else 1.0, betas.pop(0) if betas else 0.0
-        return lambda x: cx.put(m.Add(cx.put(m.Mul(x, cx.number(slope, x))), cx.number(offset, x)))
-    raise Unsupported(f"its activation {name} is not supported")
-
-
-def _clipped(cx: NodeContext, x: Value, limit: float | None) -> Value:
-    return x if limit is None else cx.put(m.Clip(x, low=-limit, high=limit))
-
-
-# -- steps -------------------------------------------------------------------------------------------------------------
-
-
-def _gate(cx: NodeContext, cell: Cell, values: Value, number: int) -> Value:
-    return sliced(cx, values, rank_of(values) - 1, number * cell.hidden, cell.hidden)
-
-
-def rnn_step(cx: NodeContext, cell: Cell, gates: Value, state: State) -> State:
-    (activation,) = cell.activations
-    return (activation(cx.put(m.Add(gates, cx.put(MatMul(state[0], cell.recurrent))))),)
-
-
-def gru_step(cx: NodeContext, cell: Cell, gates: Value, state: State) -> State:
-    """z, r, h in this order; the new state is (1 - z)·candidate + z·h"""
-    (h,) = state
-    squash, bend = cell.activations
-    if cell.bias is not None:  # linear_before_reset: the reset multiplies H·Rᵀ + bias
-        inner = cx.put(m.Add(cx.put(MatMul(h, cell.recurrent)), cell.bias))
-        update, reset = (squash(cx.put(m.Add(_gate(cx, cell, gates, n), _gate(cx, cell, inner, n)))) for n in (0, 1))
-        recalled = cx.put(m.Mul(reset, _gate(cx, cell, inner, 2)))
-    else:
-        inner = cx.put(MatMul(h, sliced(cx, cell.recurrent, 1, 0, 2 * cell.hidden)))
-        update, reset = (squash(cx.put(m.Add(_gate(cx, cell, gates, n), _gate(cx, cell, inner, n)))) for n in (0, 1))
-        weights = _gate(cx, cell, cell.recurrent, 2)
-        if cx.flag("linear_before_reset"):
-            recalled = cx.put(m.Mul(reset, cx.put(MatMul(h, weights))))
-        else:
-            recalled = cx.put(MatMul(cx.put(m.Mul(reset, h)), weights))
-    candidate = bend(cx.put(m.Add(_gate(cx, cell, gates, 2), recalled)))
-    kept = cx.put(m.Mul(update, cx.put(m.Sub(h, candidate))))
-    return (cx.put(m.Add(candidate, kept)),)
-
-
-def lstm_step(cx: NodeContext, cell: Cell, gates: Value, state: State) -> State:
-    """i, o, f, c in this order; a peephole adds a share of the cell to its gate."""
-    h, c = state
-    squash, bend, shape = cell.activations
-    total = cx.put(m.Add(gates, cx.put(MatMul(h, cell.recurrent))))
-    i, o, f, g = (_gate(cx, cell, total, n) for n in range(4))
-    i, f = squash(_peeked(cx, cell, i, c, 0)), squash(_peeked(cx, cell, f, c, 2))
-    new = cx.put(m.Add(cx.put(m.Mul(f, c)), cx.put(m.Mul(i, bend(g)))))
-    o = squash(_peeked(cx, cell, o, new, 1))
-    return cx.put(m.Mul(o, shape(new))), new
-
-
-def _peeked(cx: NodeContext, cell: Cell, gate: Value, c: Value, number: int) -> Value:
-    if cell.peepholes is None:
-        return gate
-    return cx.put(m.Add(gate, cx.put(m.Mul(_gate(cx, cell, cell.peepholes, number), c))))
-
-
 HANDLERS: dict[str, Handler] = {
-    "RNN": recurrence(rnn_step, 1, 1, ("Tanh",)), "GRU": recurrence(gru_step, 3, 1, ("Sigmoid", "Tanh")),
-    "LSTM": recurrence(lstm_step, 4, 2, ("Sigmoid", "Tanh", "Tanh")),
+    "RNN": recurrence(make_rnn, 1, ("Tanh",)), "GRU": recurrence(make_gru, 3, ("Sigmoid", "Tanh")),
+    "LSTM": recurrence(make_lstm, 4, ("Sigmoid", "Tanh", "Tanh")),
 }  # fmt: skip

@@ -22,6 +22,7 @@ from dlc.target import Target
 from tests.differential.compiling import assert_same_meaning, lowered
 from tests.differential.generators import Sample, graph_samples
 from tests.differential.networks import image_networks, sequence_networks
+from tests.frontends.test_recurrent import model_of as recurrent_model
 from tests.models.zoo import mlp, model_of, random_feeds, recorded, small_cnn, weight
 from tests.support.asm import inner_loops, stack_accesses
 from tests.support.qemu_runner import run_under_qemu
@@ -63,6 +64,17 @@ def test_arm_agrees_with_this_machine(make: object, threads: int, tmp_path: Path
     feeds = random_feeds(made, batch=5)
     expected = dlc.compile(made, cache=False).run(feeds)
     assert_close(run_on_arm(made, feeds, tmp_path, threads)["y"], expected["y"])
+
+
+@pytest.mark.parametrize("op", ["GRU", "LSTM"])
+def test_recurrences_on_arm(op: str, tmp_path: Path, qemu: str) -> None:
+    made = recurrent_model(op)
+    rng = np.random.default_rng(5)
+    shapes = {"x": (3, 5, 6), "h": (1, 5, 21)}
+    feeds = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    expected = dlc.compile(made, cache=False).run(feeds)
+    for name, found in run_on_arm(made, feeds, tmp_path, threads=2).items():
+        assert_close(found, expected[name], name=name)
 
 
 @pytest.mark.models

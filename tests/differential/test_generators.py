@@ -6,14 +6,23 @@ import numpy as np
 from hypothesis import given, settings
 
 from dlc.ir.compare import compare
-from dlc.ir.dialects import graph_flow, graph_index, graph_math, graph_nn, graph_quant, graph_shape, graph_winograd
+from dlc.ir.dialects import (
+    graph_flow,
+    graph_index,
+    graph_math,
+    graph_nn,
+    graph_quant,
+    graph_recurrent,
+    graph_shape,
+    graph_winograd,
+)
 from dlc.ir.eval.interpreter import evaluate
 from dlc.ir.parser import parse_module
 from dlc.ir.printer import print_module
 from dlc.ir.verify import verify
 from tests.differential.generators import STEPS, Sample, graph_samples
 
-DIALECTS = (graph_math, graph_shape, graph_index, graph_nn, graph_quant, graph_winograd, graph_flow)
+DIALECTS = (graph_math, graph_shape, graph_index, graph_nn, graph_quant, graph_recurrent, graph_winograd, graph_flow)
 MADE_BY_PASSES = (graph_shape.Relayout, graph_flow.Group, graph_flow.Yield, *graph_winograd.OPS)
 MADE_WITH_OTHERS = (graph_shape.Constant,)
 

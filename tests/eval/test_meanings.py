@@ -11,6 +11,7 @@ from dlc.ir.dialects import (
     graph_math,
     graph_nn,
     graph_quant,
+    graph_recurrent,
     graph_shape,
     graph_winograd,
 )
@@ -18,11 +19,14 @@ from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.eval.interpreter import RUNS, evaluate_op
 from dlc.ir.opdef import TERMINATOR
 from dlc.ir.types import BF16, F16, ScalarType
-from tests.eval import cases_index, cases_math, cases_nn, cases_shape, cases_winograd
+from tests.eval import cases_index, cases_math, cases_nn, cases_recurrent, cases_shape, cases_winograd
 from tests.eval.cases import Case
 from tests.tolerances import assert_close
 
-CASES = [*cases_math.CASES, *cases_shape.CASES, *cases_index.CASES, *cases_nn.CASES, *cases_winograd.CASES]
+CASES = [
+    *cases_math.CASES, *cases_shape.CASES, *cases_index.CASES, *cases_nn.CASES, *cases_recurrent.CASES,
+    *cases_winograd.CASES,
+]  # fmt: skip
 NAMED = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 WITH_FLOATS = [case for case in CASES if any(a.dtype == np.float32 for a in case.arrays)]
 ELSEWHERE = (graph_shape.Constant, graph_flow.Group)  # they need a pool or a region: test_interpreter.py
@@ -64,7 +68,9 @@ def test_narrow_floats_give_the_wide_result_rounded(case: Case, low: ScalarType)
 
 def test_completeness() -> None:
     """Every op of the graph level has a meaning and a case."""
-    dialects = (graph_math, graph_shape, graph_index, graph_nn, graph_quant, graph_winograd, graph_flow)
+    dialects = (
+        graph_math, graph_shape, graph_index, graph_nn, graph_quant, graph_recurrent, graph_winograd, graph_flow,
+    )  # fmt: skip
     kinds = [kind for dialect in dialects for kind in dialect.OPS if not kind.spec.has(TERMINATOR)]
     assert [kind.spec.name for kind in kinds if kind not in RUNS] == []
     covered = {type(case.op()) for case in CASES} | set(ELSEWHERE)

@@ -1,4 +1,4 @@
-"""Recurrent operators: directions, initial states, peepholes, clipping, other activations."""
+"""Recurrent operators: directions, initial states, lengths, peepholes, clipping, layouts, other activations."""
 
 import numpy as np
 
@@ -7,6 +7,7 @@ from tests.frontends.models import Array, Case
 
 STEPS, BATCH, WIDTH, HIDDEN = 4, 2, 3, 5
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+UNBOUNDED = ("Relu", "LeakyRelu", "Elu", "Affine", "ThresholdedRelu", "Softplus")
 
 
 def weights(op: str, directions: int) -> dict[str, Array | None]:
@@ -20,14 +21,21 @@ def weights(op: str, directions: int) -> dict[str, Array | None]:
 
 
 def case(
-    op: str, note: str, directions: int = 1, more: dict[str, Array | None] | None = None, **attributes: object
+    op: str,
+    note: str,
+    directions: int = 1,
+    more: dict[str, Array | None] | None = None,
+    drop: tuple[int, ...] = (),
+    **attributes: object,
 ) -> Case:
     outputs = 3 if op == "LSTM" else 2
     given = {**weights(op, directions), **(more or {})}
-    constants = ("w", "r", "b", *(("lengths",) if given.get("lengths") is not None else ()))
+    fixed = ("w", "r", "b", "lengths") if note == "whole" else ("w", "r", "b")
+    constants = tuple(name for name in fixed if given[name] is not None)
     # an unbounded activation may leave little of large sums: judged as the chain of steps that it is
-    kind = "network" if note == "relu" else "op"
-    return Case(op, given, {"hidden_size": HIDDEN, **attributes}, (7, 14), constants, outputs, kind, note)
+    kind = "network" if note in UNBOUNDED else "op"
+    opsets = (14,) if "layout" in attributes else (7, 14)
+    return Case(op, given, {"hidden_size": HIDDEN, **attributes}, opsets, constants, outputs, kind, note, "", drop)
 
 
 def state(directions: int = 1) -> Array:
@@ -41,10 +49,27 @@ CASES = [
         for way in ("forward", "reverse", "bidirectional")
     ),
     case("RNN", "start", more={"lengths": None, "h": state()}),
-    case("RNN", "relu", activations=["Relu"]),
+    case("RNN", "no bias", more={"b": None}),
+    case("GRU", "no bias", more={"b": None}, linear_before_reset=1),
+    *(case("RNN", name, activations=[name]) for name in ("Relu", "Sigmoid", "Softsign", "Softplus")),
+    case("RNN", "LeakyRelu", activations=["LeakyRelu"], activation_alpha=[0.2]),
+    case("RNN", "Elu", activations=["Elu"], activation_alpha=[0.5]),
+    case("RNN", "ThresholdedRelu", activations=["ThresholdedRelu"], activation_alpha=[0.5]),
+    case("RNN", "HardSigmoid", activations=["HardSigmoid"], activation_alpha=[0.3], activation_beta=[0.4]),
+    case("RNN", "Affine", activations=["Affine"], activation_alpha=[0.3], activation_beta=[0.4]),
     case("GRU", "reset inside", linear_before_reset=1),
     case("GRU", "clip", clip=0.4),
-    case("GRU", "lengths", more={"lengths": np.full(BATCH, STEPS, np.int32), "h": state()}),
+    case("GRU", "whole", more={"lengths": np.full(BATCH, STEPS, np.int32), "h": state()}),
+    *(
+        case(op, f"lengths {way}", ways, {"lengths": np.array([2, 4], np.int32), "h": state(ways)}, direction=way)
+        for op in GATES
+        for way, ways in (("forward", 1), ("reverse", 1), ("bidirectional", 2))
+    ),
+    *(case(op, "only the last state", drop=(0,)) for op in GATES),
+    case("LSTM", "only the sequence", drop=(1, 2)),
+    case("LSTM", "only the cell", 2, drop=(0, 1), direction="bidirectional"),
+    case("LSTM", "clip", clip=0.4),
+    case("LSTM", "input_forget", input_forget=1),
     case("LSTM", "peepholes", more={"lengths": None, "h": state(), "c": state(), "p": floats(1, 3 * HIDDEN)}),
     case(
         "LSTM",

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from dlc.ir.core import Block, Op
-from dlc.ir.dialects import buf, graph_index, graph_nn, graph_quant, graph_shape, vec
+from dlc.ir.dialects import buf, graph_index, graph_nn, graph_quant, graph_recurrent, graph_shape, vec
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.eval.interpreter import evaluate_op
 from dlc.ir.expr import as_expr, sym
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.types import F32, Layout, TensorType, scalar_of
 from dlc.kernel_language.library import standard_library
+from dlc.target import Target
 from tests.eval import cases_index, cases_nn, cases_shape
 from tests.eval.cases import Array, Case, f32, ints
 from tests.support.kernel_run import Compiled, compiled
@@ -44,13 +45,17 @@ def symbols_of(op: Op, arrays: Sequence[Array], wanted: Sequence[Array]) -> dict
 
 
 def check(
-    make: Callable[..., Op], arrays: Sequence[Array], types: Sequence[TensorType] | None = None, close: str = "op"
+    make: Callable[..., Op],
+    arrays: Sequence[Array],
+    types: Sequence[TensorType] | None = None,
+    close: str = "op",
+    target: Target | None = None,
 ) -> Compiled:
     kinds = list(types or [TensorType(a.shape, scalar_of(a.dtype)) for a in arrays])
     op = make(*Block(kinds).args)
     wanted = evaluate_op(op, arrays)
     known = symbols_of(op, arrays, wanted)
-    kernel = compiled(kinds, make, sorted(known))
+    kernel = compiled(kinds, make, sorted(known), target=target)
     for number, (actual, right) in enumerate(zip(kernel(arrays, known), wanted, strict=True)):
         assert_close(actual, right, close, name=f"result {number}")
     return kernel
@@ -370,7 +375,7 @@ def test_results_are_stored_in_lanes(given: Trial) -> None:
 
 
 def test_every_op_without_a_scalar_function_has_a_kernel() -> None:
-    modules = (graph_nn, graph_shape, graph_index, graph_quant)
+    modules = (graph_nn, graph_shape, graph_index, graph_quant, graph_recurrent)
     wanted = [k for m in modules for k in m.OPS if not k.spec.has(ELEMENTWISE) and k is not graph_shape.Constant]
     names = set(standard_library().names("kernel"))
     assert [k.spec.name for k in wanted if k.spec.name.removeprefix("graph.") not in names] == []

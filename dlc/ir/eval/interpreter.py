@@ -11,7 +11,16 @@ import numpy as np
 
 from dlc.errors import InternalError, UserError
 from dlc.ir.core import Func, Module, Op
-from dlc.ir.eval import graph_flow, graph_index, graph_math, graph_nn, graph_quant, graph_shape, graph_winograd
+from dlc.ir.eval import (
+    graph_flow,
+    graph_index,
+    graph_math,
+    graph_nn,
+    graph_quant,
+    graph_recurrent,
+    graph_shape,
+    graph_winograd,
+)
 from dlc.ir.eval.frame import Array, Frame, Run, Symbols, checked_feed, pure, symbolic
 from dlc.ir.eval.loop_run import RUNS as LOOP_RUNS
 from dlc.ir.eval.loop_run import evaluate_main, input_names, is_lowered
@@ -23,6 +32,7 @@ RUNS: dict[type[Op], Run] = {
     **{kind: pure(meaning) for kind, meaning in graph_winograd.MEANINGS.items()},
     **{kind: symbolic(meaning) for kind, meaning in graph_winograd.SYMBOLIC_MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_quant.MEANINGS.items()},
+    **{kind: pure(meaning) for kind, meaning in graph_recurrent.MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_shape.MEANINGS.items()},
     **{kind: symbolic(meaning) for kind, meaning in graph_shape.SYMBOLIC_MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_index.MEANINGS.items()},

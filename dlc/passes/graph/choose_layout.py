@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Block, Module, Op, Region, Value
-from dlc.ir.dialects import graph_flow, graph_nn, graph_shape
+from dlc.ir.dialects import graph_flow, graph_nn, graph_recurrent, graph_shape
 from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, WinogradOutput
 from dlc.ir.expr import Dim
 from dlc.ir.levels import Level
@@ -30,6 +30,7 @@ from dlc.passes.graph.layouts import (
     halo_for,
     panel_columns,
     panel_layout,
+    recurrent_layout,
     tensor_type,
     weight_layout,
     winograd_halo,
@@ -80,6 +81,8 @@ class _Worker:
             self.results(group, True)
         elif isinstance(root, graph_nn.MatMul):
             self.matmul(group, root)
+        elif isinstance(root, graph_recurrent.Recurrence):
+            self.recurrence(group, root)
         elif isinstance(root, IMAGE_ROOTS):
             self.image(group, root)
         else:
@@ -163,6 +166,12 @@ class _Worker:
             self.set_operand(group, root.b, panel_layout(b.rank, columns))
         elif b.scalar.is_integer and a.scalar.bits == b.scalar.bits == 8 and not _fits_one_group(b.shape[-2]):
             self.set_operand(group, root.b, panel_layout(b.rank, columns, group=4))
+        self.results(group, False)
+
+    def recurrence(self, group: graph_flow.Group, root: graph_recurrent.Recurrence) -> None:
+        for weights in root.recurrent_weights():
+            lanes = self.target.facts.vector_bits // max(32, tensor_type(weights).scalar.bits)
+            self.set_operand(group, weights, recurrent_layout(lanes))
         self.results(group, False)
 
     def returned(self, end: Op) -> None:

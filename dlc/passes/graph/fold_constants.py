@@ -4,7 +4,7 @@
 
 The evaluator does the arithmetic, so that folding means what the IR means. What stays:
   - results with symbolic dimensions, strings and several results (their contents are no constants of ours);
-  - results of more than `few` elements that are larger than everything they are made of, such as a broadcast, an iota
+  - results of more than `few` elements that are larger than all they are made of together, such as a broadcast, an iota
     or dequantized weights: as code they take no memory (twice as large is allowed: float16 weights as float32);
   - relayouts: the packing of weights belongs to the end of the compiler, and the pool holds logical contents.
 """
@@ -82,7 +82,7 @@ class OpOverConstants(Pattern[Op]):
             return "the result is too large"
         if isinstance(op, WinogradWeights):  # their size was counted when they were chosen
             return None
-        made_of = max((size(source.type) for source in constants), default=0)
+        made_of = sum({source.value: size(source.type) for source in constants}.values())
         return "the result is larger than what it is made of" if size(op.result.type) > GROWTH * made_of else None
 
 

@@ -82,6 +82,11 @@ def panel_layout(rank: int, columns: int, group: int = 1) -> Layout:
     return Layout((*range(rank - 2), rank - 1, rank - 2), blocks)
 
 
+def recurrent_layout(lanes: int) -> Layout:
+    """(directions, hidden, gates, units): a vector of units of each gate side by side, all of a block in one run."""
+    return Layout((0, 3, 1, 2), ((3, lanes),))
+
+
 @dataclass(frozen=True)
 class Placement:
     """What the readers of a value ask of its layout."""

@@ -420,18 +420,24 @@ class Elaborator:
     # -- reductions --------------------------------------------------------------------------------------------------
 
     def reduction(self, node: s.Reduction, frame: Frame) -> object:
+        """The reduction of a number, or of each member of a list: one loop then carries them all."""
         if node.kind not in builtins.COMBINE:
             raise UserError(f"no reduction {node.kind!r}; there are {', '.join(builtins.COMBINE)}")
+        listed = False
 
-        def body(inner: Frame) -> Scalar:
-            return self.emit.scalar(self.expression(node.body, inner))
+        def body(inner: Frame) -> list[Scalar]:
+            nonlocal listed
+            terms = self.expression(node.body, inner)
+            listed = isinstance(terms, list)
+            return [self.emit.scalar(term) for term in (terms if isinstance(terms, list) else [terms])]
 
-        return self._reduce(self.loop_ranges(node.ranges, frame), Frame({}, frame.file, frame), body, node.kind)
+        found = self._reduce(self.loop_ranges(node.ranges, frame), Frame({}, frame.file, frame), body, node.kind)
+        return found if listed else found[0]
 
     def _reduce(
-        self, loops: list[tuple[str, str, Expr, Expr]], frame: Frame, body: Callable[[Frame], Scalar], kind: str
-    ) -> Scalar:
-        """Nested loops that carry one accumulator; its type is known once the innermost body has been elaborated."""
+        self, loops: list[tuple[str, str, Expr, Expr]], frame: Frame, body: Callable[[Frame], list[Scalar]], kind: str
+    ) -> list[Scalar]:
+        """Nested loops that carry accumulators; their types are known once the innermost body has been elaborated."""
         opened: list[tuple[str, Expr, Expr, Block]] = []
         memos = len(self.memos)
         outer = self.emit.block
@@ -444,18 +450,27 @@ class Elaborator:
             self.emit.block = block
             self.memos.append({})
             frame = self.bound(frame, scope_name, variable)
-        value = body(Frame({}, frame.file, frame))
+        results = body(Frame({}, frame.file, frame))
         if opened:
-            neutral = builtins.NEUTRAL[kind](value.type)
-            accumulators = [block.add_arg(value.type, "acc") for _, _, _, block in opened]
-            result = builtins.COMBINE[kind](self.emit, Scalar(accumulators[-1]), value)
-            for depth in range(len(opened) - 1, -1, -1):
-                name, lower, upper, block = opened[depth]
-                self.emit.block = opened[depth - 1][3] if depth else outer
-                init = accumulators[depth - 1] if depth else self.emit.constant(neutral, value.type).value
-                result = Scalar(self.close_loop(name, lower, upper, block, [init], [result.value]).results[0])
-        else:
-            result = value
+            results = self._close_reduction(opened, results, kind, outer)
         del self.memos[memos:]
         self.emit.block = outer
-        return result
+        return results
+
+    def _close_reduction(
+        self, opened: list[tuple[str, Expr, Expr, Block]], terms: list[Scalar], kind: str, outer: Block
+    ) -> list[Scalar]:
+        """Combine the terms with the accumulators of the innermost loop, and pass these on outwards."""
+        carried = [[block.add_arg(term.type, "acc") for term in terms] for _, _, _, block in opened]
+        combine, neutral = builtins.COMBINE[kind], builtins.NEUTRAL[kind]
+        results = [combine(self.emit, Scalar(acc), term) for acc, term in zip(carried[-1], terms, strict=True)]
+        for depth in range(len(opened) - 1, -1, -1):
+            name, lower, upper, block = opened[depth]
+            self.emit.block = opened[depth - 1][3] if depth else outer
+            if depth:
+                inits = carried[depth - 1]
+            else:
+                inits = [self.emit.constant(neutral(term.type), term.type).value for term in terms]
+            closed = self.close_loop(name, lower, upper, block, inits, [result.value for result in results])
+            results = [Scalar(value) for value in closed.results]
+        return results

@@ -116,6 +116,8 @@ class Emitter:
         return Scalar(self.add(op(value.value)).result)
 
     def binary(self, kind: str, left: object, right: object) -> object:
+        if kind in ("==", "!=") and (left is None or right is None):  # whether there is one, whatever it is
+            return (left is right) == (kind == "==")
         if isinstance(left, list) or isinstance(right, list):
             return self._lists(kind, left, right)
         if not isinstance(left, Scalar) and not isinstance(right, Scalar):

@@ -1,0 +1,35 @@
+"""How large a folded constant may be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlc.ir.core import Block, Builder, Func, Module, Region
+from dlc.ir.dialects.func import Return
+from dlc.ir.dialects.graph_shape import Concat, Constant
+from dlc.ir.pool import ConstantPool
+from dlc.ir.types import F32, TensorType
+from dlc.passes.base import PassContext
+from dlc.passes.graph.fold_constants import FoldConstants
+from dlc.target import Target
+
+
+def test_many_constants_side_by_side_become_one() -> None:
+    """The result is no larger than its parts together; weights of gates come in such parts."""
+    assert joined(parts=5, different=True) == ["graph.constant"]
+    assert "graph.concat" in joined(parts=5, different=False)  # five times the same would cost memory
+
+
+def joined(parts: int, different: bool) -> list[str]:
+    """The ops left of a concatenation of constants, when unused ones are not counted."""
+    module = Module(ConstantPool())
+    block = Block()
+    builder = Builder(block)
+    kind = TensorType((40, 50), F32)
+    arrays = [np.full((40, 50), n if different else 0, np.float32) for n in range(parts)]
+    values = [builder.insert(Constant(value=module.pool.add(a), type=kind)).result for a in arrays]
+    whole = builder.insert(Concat(*values, axis=0)).result
+    builder.insert(Return(whole))
+    module.add(Func("main", Region([block]), (whole.type,)))
+    FoldConstants().run(module, PassContext(Target.parse("host"), module.pool))
+    return [op.name for op in block.ops[:-1] if op.has_uses()]

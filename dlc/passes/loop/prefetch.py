@@ -24,13 +24,13 @@ MOST_SHARES = 16
 SHARES = 4  # where the number of tiles is not known: three tiles or fewer leave a part of the panel unasked for
 
 
-def prefetch(func: Func, buffer: Value, name: str, over: str) -> None:
+def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> None:
     """Where vector loads of `buffer` move with the loop called `name`, ask for what its next iteration loads.
 
     The requests are spread over the first loop called `over` inside it, if there is one.
     """
     for outer in named_loops(func, name):
-        tiles = next(iter(named_loops(outer, over)), None)
+        tiles = None if over is None else next(iter(named_loops(outer, over)), None)
         for inner in all_loops(tiles or outer):
             loads = [op for op in inner.block.ops if isinstance(op, vec.Load) and op.buffer is buffer]
             if loads and (row := _row_axis(loads[0], outer, inner)) is not None:

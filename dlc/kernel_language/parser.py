@@ -180,6 +180,15 @@ class Parser(ExpressionParser):
         self.expect("by")
         return s.Action(line, "vectorize", (name,), self.expression())
 
+    def prefetch(self, line: int) -> s.Action:
+        """prefetch NAME along LOOP (over LOOP)?"""
+        loops = [self.loop()]
+        self.expect("along")
+        loops.append(self.loop())
+        if self.accept("over"):
+            loops.append(self.loop())
+        return s.Action(line, "prefetch", tuple(loops))
+
     def order(self, line: int) -> s.Action:
         """order LOOP+"""
         loops = [self.loop()]
@@ -217,7 +226,7 @@ ACTIONS: dict[str, Callable[[Parser, int], s.Node]] = {
     "unroll": plain("unroll"),
     "parallel": plain("parallel"),
     "fuse": plain("fuse", "", "into"),
-    "prefetch": plain("prefetch", "along", "over"),
+    "prefetch": Parser.prefetch,
     "contract": plain("contract", "in"),
     "auto": lambda _, line: s.Action(line, "auto", ()),
 }

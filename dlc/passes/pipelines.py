@@ -22,6 +22,7 @@ from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
 from dlc.passes.graph.recognize_swish import RecognizeSwish
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
+from dlc.passes.graph.split_depth import SplitDepth
 from dlc.passes.graph.winograd import Winograd
 from dlc.passes.table import pass_named
 
@@ -50,6 +51,12 @@ SIMPLIFY: tuple[Pass, ...] = (
     *CLEAN,
 )
 
+CACHE: tuple[Pass, ...] = (
+    SplitDepth(),  # after all that simplifies, which would join what it has cut
+    FoldConstants(),  # the slices of the weights
+    EliminateDeadCode(),  # the weights as a whole
+)
+
 FUSE: tuple[Pass, ...] = (
     FuseEpilogue(),  # first: an elementwise op costs least where its operand is computed
     FuseProducers(),  # before elementwise: an index map moves into the op that reads it, alone or not
@@ -66,8 +73,8 @@ ALGORITHMS: tuple[Pass, ...] = (
 GRAPH_PIPELINES: dict[int, tuple[Pass, ...]] = {
     0: (FoldBatchNorm(), FoldConstants(), EliminateDeadCode(), OutlineRemaining()),  # batch_norm has no kernel
     1: (*CLEAN, FoldBatchNorm(), *CLEAN, FuseEpilogue(), OutlineRemaining()),
-    2: (*SIMPLIFY, *FUSE),
-    3: (*SIMPLIFY, *ALGORITHMS, *FUSE),
+    2: (*SIMPLIFY, *CACHE, *FUSE),
+    3: (*SIMPLIFY, *ALGORITHMS, *CACHE, *FUSE),
 }
 
 

@@ -27,6 +27,7 @@ from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
 from dlc.passes.graph.recognize_swish import RecognizeSwish
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
+from dlc.passes.graph.split_depth import SplitDepth
 from dlc.passes.graph.winograd import Winograd
 from dlc.passes.lower.lower_graph import LowerGraph
 from dlc.passes.lower.plan_memory import PlanMemory
@@ -52,6 +53,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     RecognizeSwish,
     SimplifyAlgebra,
     SimplifyShapes,
+    SplitDepth,
     Winograd,
 )
 

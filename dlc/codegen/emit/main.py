@@ -76,7 +76,7 @@ def emit_main(
             case run.Alloc() | run.Constant():
                 w.define(op.result, _place(w, op))
             case run.View():
-                w.define(op.result, w.use(op.buffer))
+                w.define(op.result, _view(w, op))
             case run.Call():
                 _call(w, op, codes.get(op), base, (work or {}).get(op))
                 _load_dims(w, op.publishes)
@@ -119,6 +119,13 @@ def _place(w: Writer, op: run.Alloc | run.Constant) -> str:
         raise InternalError("memory has not been planned: run plan-memory", op=op)
     base = "%workspace" if isinstance(op, run.Alloc) else "@dlc_weights"
     return w.assign(f"getelementptr i8, ptr {base}, i64 {w.integer(w.canonical(op.offset, []))}", "p")
+
+
+def _view(w: Writer, op: run.View) -> str:
+    if op.first == 0:
+        return w.use(op.buffer)
+    offset = w.integer(w.canonical(op.first * op.type.element.bytes, []))
+    return w.assign(f"getelementptr i8, ptr {w.use(op.buffer)}, i64 {offset}", "p")
 
 
 def found_sizes(func: Func) -> tuple[str, ...]:

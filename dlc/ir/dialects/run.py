@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlc.ir.core import Op
-from dlc.ir.expr import Expr
+from dlc.ir.expr import Expr, const
 from dlc.ir.opdef import BUFFER, AttrDef, attr, op_def, operand, operands
 from dlc.ir.pool import DenseRef
 from dlc.ir.types import BufferType, TensorType, Type
@@ -40,10 +40,11 @@ class Constant(Op):
 
 @op_def("run.view")
 class View(Op):
-    """The memory of a buffer as a buffer of another shape with as many elements."""
+    """The memory of a buffer, from element `first` on, as a buffer of another shape; it must hold as many elements."""
 
     buffer = operand(BUFFER)
     type = attr(kind=BufferType)
+    first: AttrDef[Expr] = attr(const(0))
 
     def infer(self) -> tuple[Type, ...]:
         return (self.type,)

@@ -159,7 +159,8 @@ class _Worker:
     def matmul(self, group: graph_flow.Group, root: graph_nn.MatMul) -> None:
         a, b = tensor_type(root.a), tensor_type(root.b)
         columns = panel_columns(a.shape[-2], b.shape[-1], self.target)
-        if 1 in b.shape[-2:]:  # a single column or row is read as it lies
+        weight = outer_of(group, root.b).defined_by(graph_shape.Constant) is not None
+        if 1 in b.shape[-2:] or (a.shape[-2] == 1 and not weight):  # read once, if at all: a copy would cost more
             self.results(group, False)
             return
         if b.scalar.is_float and b.scalar.bits <= 32:

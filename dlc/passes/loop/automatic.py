@@ -71,7 +71,7 @@ def _compounds(expr: Expr) -> list[Compound]:
     return [atom for monomial, _ in expr.terms for atom in monomial if isinstance(atom, Compound)]
 
 
-def _period(access: buf.Load | buf.Store, variable: Value) -> int:
+def block_period(access: buf.Load | buf.Store, variable: Value) -> int:
     """B if the variable v moves the access through blocks as v // B and v % B; 0 if it moves it in another way."""
     names = _names(access, variable)
     if len(names) != 1:
@@ -95,7 +95,7 @@ def _motion(access: buf.Load | buf.Store, variable: Value) -> str:
         return "still"
     if len(names) != 1:
         return "far"
-    if _period(access, variable):
+    if block_period(access, variable):
         last = access.at[-1]
         return "unit" if any(a.kind == "%" and names[0] in a.left.symbols() for a in _compounds(last)) else "far"
     *outer, last = _without_unit_axes(access)
@@ -189,7 +189,7 @@ def _elements(op: loop.For, lanes: int, fill: bool) -> None:
     if op.lower != 0 or op.step != 1 or not _moves_along_stores(op):
         return
     count, name = op.trip_count, op.name_hint
-    block = max((_period(s, op.variable) for s in _stores(op)), default=0)
+    block = max((block_period(s, op.variable) for s in _stores(op)), default=0)
     if block:
         fill = fill and all(_covers_axis(s, op, block) for s in _stores(op))
         outer, tail = split(op, block, name + ".b", name + ".v", tail="guard")
@@ -197,7 +197,7 @@ def _elements(op: loop.For, lanes: int, fill: bool) -> None:
             if inner is not None:
                 _try_vectorize(inner, block, fill)
         return
-    period = max((_period(load, op.variable) for load in _loads(op)), default=0)
+    period = max((block_period(load, op.variable) for load in _loads(op)), default=0)
     width = period or lanes
     if not period and (count or 0) >= WIDE * lanes and any(o.carried for o in all_loops(op)):
         width = WIDE * lanes
@@ -234,7 +234,7 @@ def _reduction(op: loop.For, lanes: int) -> None:
     count = op.trip_count
     if count is not None and count < SHORT:
         return
-    block = max((_period(load, op.variable) for load in _loads(op)), default=0)
+    block = max((block_period(load, op.variable) for load in _loads(op)), default=0)
     wide = 0 if block or (count is not None and count < lanes * WIDE * 2) else lanes * WIDE
     try:
         accumulate(op, block or lanes, wide)

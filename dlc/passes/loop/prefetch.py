@@ -11,11 +11,12 @@ another or reach beyond the panel costs a load slot and nothing else.
 
 from __future__ import annotations
 
+from dlc.errors import InternalError
 from dlc.ir.access import index_operands
 from dlc.ir.core import Func, Value
 from dlc.ir.dialects import loop, vec
-from dlc.ir.expr import Expr, const, sym
-from dlc.ir.types import BufferType
+from dlc.ir.expr import Expr, as_expr, const, sym
+from dlc.ir.types import BufferType, VectorType
 from dlc.passes.loop.loops import all_loops, named_loops
 
 LINE_BYTES = 64
@@ -23,13 +24,13 @@ MOST_SHARES = 16
 SHARES = 4  # where the number of tiles is not known: three tiles or fewer leave a part of the panel unasked for
 
 
-def prefetch(func: Func, buffer: Value, name: str, over: str) -> None:
+def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> None:
     """Where vector loads of `buffer` move with the loop called `name`, ask for what its next iteration loads.
 
     The requests are spread over the first loop called `over` inside it, if there is one.
     """
     for outer in named_loops(func, name):
-        tiles = next(iter(named_loops(outer, over)), None)
+        tiles = None if over is None else next(iter(named_loops(outer, over)), None)
         for inner in all_loops(tiles or outer):
             loads = [op for op in inner.block.ops if isinstance(op, vec.Load) and op.buffer is buffer]
             if loads and (row := _row_axis(loads[0], outer, inner)) is not None:
@@ -41,8 +42,9 @@ def _row_axis(load: vec.Load, outer: loop.For, inner: loop.For) -> int | None:
     indices = index_operands(load)
     if outer.variable not in indices or inner.variable not in indices:
         return None
-    row = sym(f"d{indices.index(inner.variable)}")
-    return load.at.index(row) if row in load.at[:-1] and load.at[-1].is_const else None
+    k = f"d{indices.index(inner.variable)}"
+    rows = [n for n, e in enumerate(load.at) if k in e.symbols() and e.is_linear_in(k) and e.coefficient(k) == 1]
+    return rows[0] if len(rows) == 1 and load.at[-1].is_const else None
 
 
 def shares(tiles: loop.For | None) -> int:
@@ -59,9 +61,9 @@ def _ask(loads: list[vec.Load], outer: loop.For, tiles: loop.For | None, inner: 
     k = sym(f"d{indices.index(inner.variable)}")
     following = {f"d{n}": sym(f"d{n}") + 1 for n, value in enumerate(indices) if value is outer.variable}
     parts = shares(tiles)
-    step = k
+    step = load.at[row]
     if tiles is not None and parts > 1:
-        step = k + inner.upper.substitute(_places(inner, indices)) * _place(tiles.variable, indices)
+        step = step + _extent(load.buffer, row) * _place(tiles.variable, indices)
     at = [e.substitute(following) for e in load.at]
     at[row] = step // parts
     for column in _columns(loads, k, parts):
@@ -77,16 +79,18 @@ def _place(value: Value, indices: list[Value]) -> Expr:
     return sym(f"d{indices.index(value)}")
 
 
-def _places(inner: loop.For, indices: list[Value]) -> dict[str, Expr]:
-    """The bound of `inner` in terms of `indices`."""
-    return {f"d{n}": _place(value, indices) for n, value in enumerate(inner.indices)}
+def _extent(buffer: Value, axis: int) -> Expr:
+    if not isinstance(buffer.type, BufferType):
+        raise InternalError(f"{buffer.type} is not a buffer")
+    return as_expr(buffer.type.shape[axis])
 
 
 def _columns(loads: list[vec.Load], k: Expr, parts: int) -> list[Expr]:
     """Which of a row's lines one step asks for: one after the other if a row has as many steps, else all of them."""
-    kind = loads[0].buffer.type
-    bits = kind.element.bits if isinstance(kind, BufferType) else 32
-    line = max(1, LINE_BYTES * 8 // bits)  # elements
+    kind = loads[0].result.type
+    if not isinstance(kind, VectorType):
+        raise InternalError(f"{kind} is not a vector")
+    line = max(1, LINE_BYTES * 8 // kind.element.bits)  # elements
     last = max(load.at[-1].value for load in loads) + loads[0].lanes - loads[0].at[-1].value
     lines = -(-last // line)
     turns = 1 << (lines - 1).bit_length()

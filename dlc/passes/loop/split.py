@@ -34,7 +34,7 @@ def split(
         replace_loop(op, [made], made.results)
         return made, None
     whole = extent // factor
-    rest = extent - whole * factor
+    rest = extent % factor  # as a remainder its limit is known, and with it the quotients of the tail's indices
     new: list[Op] = []
     carried: list[Value] = op.inits
     main = tail_loop = None

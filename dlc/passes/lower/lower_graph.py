@@ -4,7 +4,8 @@
                                                                run.call(%x, %w, %y) {kernel = "conv_0", …}
 
 Groups that are the same but for their operands share a kernel. A reshape is a view. What `main` returns is written
-straight into the caller's buffers where one group computes it, and copied there otherwise. A tensor with a halo has the
+straight into the caller's buffers where one group computes it, and copied there otherwise; what is joined along the
+outermost axis is written where the concatenation lies. A tensor with a halo has the
 halo zeroed by a small kernel of its own before it is written.
 """
 
@@ -27,6 +28,7 @@ from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
+from dlc.passes.lower.join import Piece, pieces
 from dlc.passes.lower.work import operations
 from dlc.record import record
 
@@ -56,6 +58,8 @@ class _Lowering:
         self.buffers: dict[Value, Value] = {}
         self.kernels: dict[object, str] = {}
         self.destinations: dict[Value, Value] = {}
+        self.pieces: dict[Value, Piece] = {}  # values that lie in a concatenation
+        self.wholes: dict[Value, Value] = {}  # the buffers of these concatenations
         self.uppers: dict[str, Expr] = {}  # of the sizes that kernels have found so far
 
     def run(self) -> None:
@@ -65,6 +69,7 @@ class _Lowering:
         outputs = [self.block.add_arg(tensor_type(v).buffer("output"), v.hint or "out") for v in returned]
         for value, out in zip(returned, outputs, strict=True):
             self.claim(value, out)
+        self.pieces = pieces(self.old, self.destinations)
         for op in self.old.block.ops[:-1]:
             self.op(op)
         for value, out in zip(returned, outputs, strict=True):
@@ -103,6 +108,8 @@ class _Lowering:
                 self.buffers[op.result] = made
             case graph_shape.Reshape():
                 self.reshape(op)
+            case graph_flow.Group() if op.results[0] in self.wholes:  # its pieces have been written where they belong
+                self.buffers[op.results[0]] = self.wholes[op.results[0]]
             case graph_flow.Group():
                 self.group(op, [self.result_buffer(v) for v in op.results])
             case _:
@@ -117,6 +124,13 @@ class _Lowering:
     def view(self, buffer: Value, kind: BufferType, loc: Location) -> Value:
         return buffer if buffer.type == kind else self.block.append(run.View(buffer, type=kind, loc=loc)).result
 
+    def piece(self, piece: Piece, kind: TensorType, loc: Location) -> Value:
+        """The part of a concatenation's buffer that a value is written to."""
+        if piece.whole not in self.wholes:
+            self.wholes[piece.whole] = self.result_buffer(piece.whole)
+        whole = self.wholes[piece.whole]
+        return self.block.append(run.View(whole, type=kind.buffer(_space(whole)), first=piece.first, loc=loc)).result
+
     def plain(self, value: Value, loc: Location) -> Value:
         """A row-major copy of a tensor's buffer."""
         kind = tensor_type(value).with_layout(None)
@@ -128,7 +142,10 @@ class _Lowering:
         kind = tensor_type(value)
         if value in self.destinations:
             return self.view(self.destinations[value], kind.buffer("output"), Location())
-        return self.alloc(kind, value.owner.loc if isinstance(value.owner, Op) else Location())
+        loc = value.owner.loc if isinstance(value.owner, Op) else Location()
+        if value in self.pieces:
+            return self.piece(self.pieces[value], kind, loc)
+        return self.alloc(kind, loc)
 
     def alloc(self, kind: TensorType, loc: Location) -> Value:
         made = self.block.append(run.Alloc(type=kind.buffer(), loc=loc)).result

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from dlc.errors import UserError
 from dlc.ir.core import Func, Op, Value
-from dlc.ir.dialects import loop
+from dlc.ir.dialects import buf, loop
 from dlc.ir.expr import Expr
 from dlc.kernel_language import syntax as s
-from dlc.passes.loop.automatic import schedule_automatically
+from dlc.passes.loop.automatic import block_period, schedule_automatically
 from dlc.passes.loop.cleanup import clean, contract_multiply_add
 from dlc.passes.loop.contract import contract
 from dlc.passes.loop.fuse import fuse
@@ -54,6 +54,7 @@ class Scheduler:
             "has_fma": self.target.facts.has_fma,
             "extent": self.extent,
             "transposes": lambda: next(plans(self.func, self.lanes), None) is not None,
+            "period": self.period,
             "has_loop": lambda name: bool(named_loops(self.func, name)),
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
             "panel_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target, panels=True),
@@ -64,6 +65,16 @@ class Scheduler:
 
     def tile(self, extent: object, blocks: object) -> Tile:
         return best_tile(_known(extent), _known(blocks) or SOME_VECTORS, self.target)
+
+    def period(self, name: str) -> int:
+        """B if a loop moves a load through blocks of B elements that do not follow one another; else 0."""
+        periods = [
+            block_period(load, op.variable)
+            for op in named_loops(self.func, name)
+            for load in op.walk()
+            if isinstance(load, buf.Load)
+        ]
+        return max(periods, default=0)
 
     def extent(self, name: str) -> object:
         found = named_loops(self.func, name)

@@ -23,7 +23,7 @@ from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Frame
 from dlc.passes.lower.scalars import as_int
-from dlc.passes.lower.tiles import Tile, best_rows, best_tile, depthwise_columns, even_parts
+from dlc.passes.lower.tiles import Tile, best_image_tile, best_rows, best_tile, depthwise_columns, even_parts
 from dlc.target import Target
 
 SOME_VECTORS = 3  # how many vectors of a plane are counted on where their number is not known
@@ -55,6 +55,7 @@ class Scheduler:
             "extent": self.extent,
             "transposes": lambda: next(plans(self.func, self.lanes), None) is not None,
             "has_loop": lambda name: bool(named_loops(self.func, name)),
+            "image_tile": self.image_tile,
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
             "depthwise_columns": lambda extent, stride: depthwise_columns(_known(extent), stride, self.target),
             "tile_rows": lambda extent, blocks: self.tile(extent, blocks).rows,
@@ -63,6 +64,10 @@ class Scheduler:
 
     def tile(self, extent: object, blocks: object) -> Tile:
         return best_tile(_known(extent), _known(blocks) or SOME_VECTORS, self.target)
+
+    def image_tile(self, lines: object, columns: object, blocks: object) -> list[int]:
+        found = best_image_tile(_known(lines), _known(columns), _known(blocks) or SOME_VECTORS, self.target)
+        return [found.lines, found.columns, found.vectors]
 
     def extent(self, name: str) -> object:
         found = named_loops(self.func, name)

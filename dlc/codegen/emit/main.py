@@ -66,7 +66,7 @@ def emit_main(func: Func, symbols: Sequence[str], codes: Codes) -> str:
             case run.Alloc() | run.Constant():
                 w.define(op.result, _place(w, op))
             case run.View():
-                w.define(op.result, w.use(op.buffer))
+                w.define(op.result, _view(w, op))
             case run.Call():
                 _call(w, op, codes.get(op))
                 _load_dims(w, op.publishes)
@@ -95,6 +95,11 @@ def _place(w: Writer, op: run.Alloc | run.Constant) -> str:
         raise InternalError("memory has not been planned: run plan-memory", op=op)
     base = "%workspace" if isinstance(op, run.Alloc) else "@dlc_weights"
     return w.assign(f"getelementptr i8, ptr {base}, i64 {w.integer(w.canonical(op.offset, []))}", "p")
+
+
+def _view(w: Writer, op: run.View) -> str:
+    base = w.use(op.buffer)
+    return w.assign(f"getelementptr i8, ptr {base}, i64 {op.start * op.type.element.bytes}", "p") if op.start else base
 
 
 def found_sizes(func: Func) -> tuple[str, ...]:

@@ -40,10 +40,11 @@ class Constant(Op):
 
 @op_def("run.view")
 class View(Op):
-    """The memory of a buffer as a buffer of another shape with as many elements."""
+    """The memory of a buffer, from the element `start` on, as a buffer of another shape."""
 
     buffer = operand(BUFFER)
     type = attr(kind=BufferType)
+    start = attr(0)
 
     def infer(self) -> tuple[Type, ...]:
         return (self.type,)

@@ -6,6 +6,7 @@ and place spoil each other here as they would when compiled.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -108,7 +109,8 @@ def run_view(frame: Frame, op: Op, args: list[object]) -> list[object]:
         return [args[0]]
     array = memory(args[0], op)
     seen = array.reshape(-1).view(op.type.element.dtype) if array.dtype != op.type.element.dtype else array
-    return [seen.reshape(frame.symbols.shape(op.type.shape))]
+    shape = frame.symbols.shape(op.type.shape)
+    return [seen.reshape(-1)[op.start : op.start + math.prod(shape)].reshape(shape)]
 
 
 def run_call(frame: Frame, op: Op, args: list[object]) -> list[object]:

@@ -102,8 +102,9 @@ class _Worker:
         if kind.rank != 4 or not kind.scalar.is_float or kind.scalar.bits > 32 or (few and kind.layout is None):
             self.follower(group, root)
             return
-        if tensor_type(outer_of(group, x)).layout is None:
-            self.set_operand(group, x, blocked_image(4, self.lanes, ()))
+        wanted = blocked_image(4, self.lanes, halo_for(root) if isinstance(root, graph_nn.ConvTranspose) else ())
+        if not _serves(tensor_type(outer_of(group, x)).layout, wanted, 4):
+            self.set_operand(group, x, wanted)
         if isinstance(root, graph_nn.ConvTranspose):
             if root.groups != 1:
                 self.results(group, True)

@@ -5,7 +5,8 @@
 
 Groups that are the same but for their operands share a kernel. A reshape is a view. What `main` returns is written
 straight into the caller's buffers where one group computes it, and copied there otherwise. A tensor with a halo has the
-halo zeroed by a small kernel of its own before it is written.
+halo zeroed by a small kernel of its own before it is written. The parts of a concatenation are written into its memory
+where they are pieces of it (`passes/graph/joined.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dlc.ir.types import BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
+from dlc.passes.graph.joined import Slot, elements, slots
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
 
@@ -55,6 +57,8 @@ class _Lowering:
         self.buffers: dict[Value, Value] = {}
         self.kernels: dict[object, str] = {}
         self.destinations: dict[Value, Value] = {}
+        self.slots: dict[Value, Slot] = {}
+        self.wholes: dict[Value, Value] = {}  # memory of concatenations that are written part by part
         self.uppers: dict[str, Expr] = {}  # of the sizes that kernels have found so far
 
     def run(self) -> None:
@@ -64,6 +68,7 @@ class _Lowering:
         outputs = [self.block.add_arg(tensor_type(v).buffer("output"), v.hint or "out") for v in returned]
         for value, out in zip(returned, outputs, strict=True):
             self.claim(value, out)
+        self.slots = {v: slot for v, slot in slots(self.old.block).items() if v not in self.destinations}
         for op in self.old.block.ops[:-1]:
             self.op(op)
         for value, out in zip(returned, outputs, strict=True):
@@ -103,7 +108,10 @@ class _Lowering:
             case graph_shape.Reshape():
                 self.reshape(op)
             case graph_flow.Group():
-                self.group(op, [self.result_buffer(v) for v in op.results])
+                if any(self.slots[v].whole is op.result for v in op.operands if v in self.slots):
+                    self.concat(op)
+                else:
+                    self.group(op, [self.result_buffer(v) for v in op.results])
             case _:
                 raise InternalError(f"{op.name} is in no group", op=op)
 
@@ -123,8 +131,32 @@ class _Lowering:
         self.call(copy_group(value, None, value.defining_op or self.old.terminator), [self.buffers[value]], [made])
         return made
 
+    def concat(self, group: graph_flow.Group) -> None:
+        """Copy the parts that have not been written in place."""
+        whole, start = group.result, 0
+        kind = tensor_type(whole)
+        self.buffers[whole] = self.whole(whole)
+        for number, part in enumerate(group.operands):
+            if self.slots.get(part) != Slot(whole, start) or part in group.operands[:number]:
+                laid_out = tensor_type(part).with_layout(kind.layout)
+                made = self.piece(Slot(whole, start), laid_out.buffer(_space(self.whole(whole))))
+                self.call(copy_group(part, kind.layout, group), [self.buffers[part]], [made])
+            start += elements(tensor_type(part).with_layout(kind.layout))
+
+    def whole(self, value: Value) -> Value:
+        """The memory of a concatenation, which its parts are written into before it is there."""
+        if value not in self.wholes:
+            self.wholes[value] = self.result_buffer(value)
+        return self.wholes[value]
+
+    def piece(self, slot: Slot, kind: BufferType) -> Value:
+        return self.block.append(run.View(self.whole(slot.whole), type=kind, start=slot.start)).result
+
     def result_buffer(self, value: Value) -> Value:
         kind = tensor_type(value)
+        if value in self.slots:
+            slot = self.slots[value]
+            return self.piece(slot, kind.buffer(_space(self.whole(slot.whole))))
         if value in self.destinations:
             return self.view(self.destinations[value], kind.buffer("output"), Location())
         return self.alloc(kind, value.owner.loc if isinstance(value.owner, Op) else Location())

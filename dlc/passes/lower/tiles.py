@@ -12,6 +12,7 @@ from functools import cache
 
 from dlc.target import Target
 
+LONE_VECTOR = 1.4  # measured: multiply-adds that each load their other operand do not keep both load ports busy
 L2_CYCLES = 0.5  # per vector of weights that comes from the second-level cache
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def tile_cycles(rows: int, vectors: int, target: Target) -> float:
     from_memory = facts.has_broadcast_operand or vectors > 1
     loads = (rows + vectors) / facts.load_ports if from_memory else (2 * rows + vectors) / facts.load_ports
     latency = facts.fma_latency if rows * vectors else 0
-    return max(arithmetic, loads * 1.05, latency) + 0.25
+    return max(arithmetic, loads * (LONE_VECTOR if vectors == 1 else 1.05), latency) + 0.25
 
 
 def fits(rows: int, vectors: int, target: Target) -> bool:
@@ -107,7 +108,8 @@ def best_image_tile(lines: int | None, columns: int | None, blocks: int, target:
     line = best_tile(columns, blocks, target)
     if lines is None or columns is None:
         return ImageTile(1, line.rows, line.vectors, line.cost)
-    best = ImageTile(1, line.rows, line.vectors, _image_cost(lines, 1, columns, line.rows, blocks, line.vectors, target))
+    cost = _image_cost(lines, 1, columns, line.rows, blocks, line.vectors, target)
+    best = ImageTile(1, line.rows, line.vectors, cost)
     for several in range(2, min(lines, 30 // max(1, columns)) + 1):
         for vectors in range(1, min(blocks, 8) + 1):
             if not fits(several * columns, vectors, target):

@@ -215,4 +215,5 @@ class _ToSyntax(Rules):
     parallel = _plain("parallel")
     prefetch = _plain("prefetch")
     contract = _plain("contract")
+    turn = _plain("turn")
     auto = _plain("auto")

@@ -87,13 +87,29 @@ class _Worker:
         source = outer_of(group, root.x)
         have = tensor_type(source).layout or Layout(tuple(range(x.rank)))
         halo = halo_for(root)
-        blocked_input = (bool(have.blocks) and kind != "plain") or kind == "depthwise"
+        # a plain image is read as it is, unless it must be copied anyway, for its halo
+        copied = bool(halo) and not _serves(have, Layout(have.order, have.blocks, halo), x.rank)
+        whole = isinstance(x.shape[1], int) and x.shape[1] % self.lanes == 0
+        blocked_input = kind == "depthwise" or (kind == "dense" and (bool(have.blocks) or (copied and whole)))
         wanted = blocked_image(x.rank, self.lanes, halo) if blocked_input else Layout(tuple(range(x.rank)), (), halo)
         if not _serves(have, wanted, x.rank):
             self.set_operand(group, root.x, wanted)
         block = self.lanes if blocked_input else 1
         self.set_operand(group, root.w, weight_layout(root, kind, block, self.lanes))
-        self.results(group, kind != "plain")
+        self.results(group, kind != "plain" and not self.leaves_plain(group, root))
+
+    def leaves_plain(self, group: graph_flow.Group, root: graph_nn.Conv) -> bool:
+        """Whether a convolution with channels in lanes stores a plain image.
+
+        It is only returned, the lanes are full, and what else the group reads is no image: that would have to be read
+        across the grain.
+        """
+        kind = tensor_type(root.result)
+        channels = kind.shape[1]
+        returned = all(op is self.block.ops[-1] for value in group.results for op, _ in value.uses)
+        whole = isinstance(channels, int) and channels % self.lanes == 0
+        others = [v for v in group.operands if v is not outer_of(group, root.x) and v is not outer_of(group, root.w)]
+        return kind.scalar.bits == 32 and returned and whole and all(tensor_type(v).shape[-1:] in ((), (1,)) for v in others)
 
     def image(self, group: graph_flow.Group, root: Op) -> None:
         x = root.operands[0]

@@ -18,6 +18,7 @@ from dlc.passes.loop.prefetch import prefetch
 from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.split import cut, split
 from dlc.passes.loop.transpose import plans
+from dlc.passes.loop.turn import turn_stores
 from dlc.passes.loop.unroll import unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from dlc.passes.lower.elaborate import Elaborator
@@ -180,6 +181,9 @@ class Scheduler:
             clean(self.func)  # rows share their loads from here on: one request per vector, not per row
             prefetch(self.func, buffer, action.loops[1])
 
+    def turn(self, action: s.Action, amount: int) -> None:
+        turn_stores(self.func)
+
     def contract(self, action: s.Action, amount: int) -> None:
         for op in named_loops(self.func, action.loops[0]):
             contract(op, action.loops[1], self.lanes, self.fill)
@@ -189,7 +193,7 @@ class Scheduler:
 
 
 _ACTIONS = {
-    "prefetch": Scheduler.prefetch,
+    "prefetch": Scheduler.prefetch, "turn": Scheduler.turn,
     "split": Scheduler.split, "order": Scheduler.order, "vectorize": Scheduler.vectorize, "unroll": Scheduler.unroll,
     "fuse": Scheduler.fuse, "parallel": Scheduler.parallel, "contract": Scheduler.contract, "auto": Scheduler.auto,
 }  # fmt: skip

@@ -109,7 +109,8 @@ class _Worker:
         returned = all(op is self.block.ops[-1] for value in group.results for op, _ in value.uses)
         whole = isinstance(channels, int) and channels % self.lanes == 0
         others = [v for v in group.operands if v is not outer_of(group, root.x) and v is not outer_of(group, root.w)]
-        return kind.scalar.bits == 32 and returned and whole and all(tensor_type(v).shape[-1:] in ((), (1,)) for v in others)
+        scales = all(tensor_type(v).shape[-1:] in ((), (1,)) for v in others)
+        return kind.scalar.bits == 32 and returned and whole and scales
 
     def image(self, group: graph_flow.Group, root: Op) -> None:
         x = root.operands[0]

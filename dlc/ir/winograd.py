@@ -10,16 +10,16 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dlc.ir.types import Array
-
+Doubles = NDArray[np.float64]
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))}  # and infinity
 TILES = tuple(POINTS)
 TAPS = 3
 
 
 @cache
-def matrices(tile: int) -> tuple[Array, Array, Array]:
+def matrices(tile: int) -> tuple[Doubles, Doubles, Doubles]:
     """Aᵀ (tile, tile+2), G (tile+2, 3) and Bᵀ (tile+2, tile+2) in float64."""
     points = np.array(POINTS[tile])
     size = tile + TAPS - 1
@@ -39,8 +39,8 @@ def error_growth(tile: int) -> float:
     """By how much more than a direct convolution's results those of F(tile x tile) are off, typically.
 
     Each product of the transformed tile carries a rounding error as large as itself, times epsilon. For weights and
-    images of independent elements of variance 1 the products' variance is ‖Gᵢ‖² ‖Bᵢ‖² in one dimension, of which the output
-    transform adds Aₒᵢ²; a direct sum of three products has the variance 3. Two dimensions square the growth.
+    images of independent elements of variance 1 the products' variance is ‖Gᵢ‖² ‖Bᵢ‖² in one dimension, of which the
+    output transform adds Aₒᵢ²; a direct sum of three products has the variance 3. Two dimensions square the growth.
     """
     output, weights, inputs = matrices(tile)
     products = (weights**2).sum(1) * (inputs**2).sum(1)

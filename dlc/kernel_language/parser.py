@@ -228,5 +228,6 @@ ACTIONS: dict[str, Callable[[Parser, int], s.Node]] = {
     "fuse": plain("fuse", "", "into"),
     "prefetch": Parser.prefetch,
     "contract": plain("contract", "in"),
+    "turn": lambda _, line: s.Action(line, "turn", ()),
     "auto": lambda _, line: s.Action(line, "auto", ()),
 }

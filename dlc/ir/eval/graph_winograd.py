@@ -21,7 +21,7 @@ def winograd_weights(op: ops.WinogradWeights, w: Array) -> Array:
     return (np.kron(weights, weights) @ taps).reshape(-1, w.shape[1], w.shape[0])  # both dimensions at once
 
 
-def transformed(x: Array, tile: int, pads: ops.Ints) -> Array:
+def transformed(x: Array, tile: int, pads: tuple[int, ...]) -> Array:
     """((tile+2)², N·tiles, C) of x (N, C, H, W)."""
     size = static(ops.result_size(x.shape, pads))
     counts = [-(-extent // tile) for extent in size]

@@ -96,13 +96,30 @@ class _Worker:
         source = outer_of(group, root.x)
         have = tensor_type(source).layout or Layout(tuple(range(x.rank)))
         halo = halo_for(root)
-        blocked_input = (bool(have.blocks) and kind != "plain") or kind == "depthwise"
+        # a plain image is read as it is, unless it must be copied anyway, for its halo
+        copied = bool(halo) and not _serves(have, Layout(have.order, have.blocks, halo), x.rank)
+        whole = isinstance(x.shape[1], int) and x.shape[1] % self.lanes == 0
+        blocked_input = kind == "depthwise" or (kind == "dense" and (bool(have.blocks) or (copied and whole)))
         wanted = blocked_image(x.rank, self.lanes, halo) if blocked_input else Layout(tuple(range(x.rank)), (), halo)
         if not _serves(have, wanted, x.rank):
             self.set_operand(group, root.x, wanted)
         block = self.lanes if blocked_input else 1
         self.set_operand(group, root.w, weight_layout(root, kind, block, self.lanes))
-        self.results(group, kind != "plain")
+        self.results(group, kind != "plain" and not self.leaves_plain(group, root))
+
+    def leaves_plain(self, group: graph_flow.Group, root: graph_nn.Conv) -> bool:
+        """Whether a convolution with channels in lanes stores a plain image.
+
+        It is only returned, the lanes are full, and what else the group reads is no image: that would have to be read
+        across the grain.
+        """
+        kind = tensor_type(root.result)
+        channels = kind.shape[1]
+        returned = all(op is self.block.ops[-1] for value in group.results for op, _ in value.uses)
+        whole = isinstance(channels, int) and channels % self.lanes == 0
+        others = [v for v in group.operands if v is not outer_of(group, root.x) and v is not outer_of(group, root.w)]
+        scales = all(tensor_type(v).shape[-1:] in ((), (1,)) for v in others)
+        return kind.scalar.bits == 32 and returned and whole and scales
 
     def winograd(self, group: graph_flow.Group, root: WinogradConv | WinogradInput) -> None:
         wanted = blocked_image(4, self.lanes, winograd_halo(root))
@@ -122,8 +139,9 @@ class _Worker:
         if kind.rank != 4 or not kind.scalar.is_float or kind.scalar.bits > 32 or (few and kind.layout is None):
             self.follower(group, root)
             return
-        if tensor_type(outer_of(group, x)).layout is None:
-            self.set_operand(group, x, blocked_image(4, self.lanes, ()))
+        wanted = blocked_image(4, self.lanes, halo_for(root) if isinstance(root, graph_nn.ConvTranspose) else ())
+        if not _serves(tensor_type(outer_of(group, x)).layout, wanted, 4):
+            self.set_operand(group, x, wanted)
         if isinstance(root, graph_nn.ConvTranspose):
             if root.groups != 1:
                 self.results(group, True)

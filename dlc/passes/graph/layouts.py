@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dlc.errors import InternalError
@@ -10,6 +11,7 @@ from dlc.ir.dialects import graph_flow, graph_nn
 from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, result_size
 from dlc.ir.expr import Dim
 from dlc.ir.types import Layout, TensorType
+from dlc.passes.graph.joined import concat_of, may_share
 from dlc.passes.lower.tiles import best_tile
 from dlc.target import Target
 
@@ -27,7 +29,7 @@ def blocked_image(rank: int, lanes: int, halo: Halo) -> Layout:
     return Layout(tuple(range(rank)), ((1, lanes),), halo if any(a or b for a, b in halo) else ())
 
 
-def conv_kind(op: graph_nn.Conv) -> str:
+def conv_kind(op: graph_nn.Conv | graph_nn.ConvTranspose) -> str:
     """``dense``, ``depthwise`` or ``plain`` (grouped otherwise, other ranks and types: no blocks of channels)."""
     x, w = tensor_type(op.x), tensor_type(op.w)
     if x.rank != 4 or not x.scalar.is_float or x.scalar.bits > 32:
@@ -37,14 +39,35 @@ def conv_kind(op: graph_nn.Conv) -> str:
     return "depthwise" if w.shape[0] == op.groups and w.shape[1] == 1 else "plain"
 
 
-def halo_for(op: graph_nn.Conv) -> Halo:
-    """The halo that a convolution needs around its image: its padding, and what its last window reaches beyond."""
+def halo_for(op: graph_nn.Conv | graph_nn.ConvTranspose) -> Halo:
+    """The halo that a convolution needs around its image so that no window has to be clipped."""
     x = tensor_type(op.x)
     spatial = x.rank - 2
     pads = op.pads or (0,) * (2 * spatial)
     sides = tuple((int(pads[n]), int(pads[spatial + n])) for n in range(spatial))
-    halo = ((0, 0), (0, 0), *sides)
-    return halo if any(a or b for a, b in sides) else ()
+    if isinstance(op, graph_nn.ConvTranspose):
+        sides = _transposed_halo(op, pads)
+    return ((0, 0), (0, 0), *sides) if any(a or b for a, b in sides) else ()
+
+
+def _transposed_halo(op: graph_nn.ConvTranspose, pads: tuple[int, ...]) -> Halo:
+    """As conv_transpose.kernel asks for it; none where the image is smaller than the window, and most would be halo."""
+    x, w, y = (tensor_type(v).shape[2:] for v in (op.x, op.w, op.result))
+    places, window, results = _numbers(x), _numbers(w), _numbers(y)
+    if op.groups != 1 or any(d != 1 for d in op.dilations) or places is None or window is None or results is None:
+        return ()
+    if math.prod(places) < math.prod(window):
+        return ()
+    strides = op.strides or (1,) * len(places)
+    return tuple(
+        (max(0, (m - 1) // s - before // s), max(0, (r - 1 + before) // s - (n - 1)))
+        for m, s, before, r, n in zip(window, strides, pads[: len(places)], results, places, strict=True)
+    )
+
+
+def _numbers(shape: tuple[Dim, ...]) -> tuple[int, ...] | None:
+    """The sizes, if all are known."""
+    return tuple(int(d) for d in shape if isinstance(d, int)) if all(isinstance(d, int) for d in shape) else None
 
 
 def winograd_halo(op: WinogradConv | WinogradInput) -> Halo:
@@ -95,17 +118,42 @@ class Placement:
     lanes: int
 
     def halo(self) -> Halo:
-        """The widest halo that convolutions reading the value need."""
+        """The widest halo that convolutions reading the value need, or what lies in memory with it."""
         rank = tensor_type(self.value).rank
         widest = [(0, 0)] * rank
-        for op, number in self.value.uses:
-            for reader in _convolutions(op, number):
-                if isinstance(reader, graph_nn.Conv) and conv_kind(reader) == "plain" and rank != 4:
-                    continue
-                needed = halo_for(reader) if isinstance(reader, graph_nn.Conv) else winograd_halo(reader)
-                for axis, (before, after) in enumerate(needed):
-                    widest[axis] = (max(widest[axis][0], before), max(widest[axis][1], after))
+        for value in self.together():
+            for op, number in value.uses:
+                for reader in _convolutions(op, number):
+                    for axis, (before, after) in enumerate(self._needed(reader)):
+                        widest[axis] = (max(widest[axis][0], before), max(widest[axis][1], after))
         return tuple(widest) if any(a or b for a, b in widest) else ()
+
+    def _needed(self, reader: Reader) -> Halo:
+        if isinstance(reader, WinogradConv | WinogradInput):
+            return winograd_halo(reader)
+        if tensor_type(self.value).rank != 4 and isinstance(reader, graph_nn.Conv) and conv_kind(reader) == "plain":
+            return ()
+        return halo_for(reader)
+
+    def together(self) -> list[Value]:
+        """The value, the concatenations whose pieces it may be, their other pieces, and so on."""
+        found = {self.value: None}
+        waiting = [self.value]
+        while waiting:
+            value = waiting.pop()
+            groups = [value.owner, *(op for op, _ in value.uses)]
+            for group in groups:
+                if isinstance(group, graph_flow.Group) and self._joins(group):
+                    new = [v for v in (*group.results, *group.operands) if v not in found]
+                    found |= dict.fromkeys(new)
+                    waiting += new
+        return list(found)
+
+    def _joins(self, group: graph_flow.Group) -> bool:
+        concat = concat_of(group)
+        if concat is None or tensor_type(group.result).rank != 4:
+            return False
+        return may_share(concat.axis, blocked_image(4, self.lanes, ()), [tensor_type(v) for v in group.operands])
 
     def layout(self, blocked: bool) -> Layout | None:
         """The layout for the value, if it is made in blocks or not."""
@@ -115,7 +163,7 @@ class Placement:
         return blocked_image(rank, self.lanes, self.halo())
 
 
-Reader = graph_nn.Conv | WinogradConv | WinogradInput
+Reader = graph_nn.Conv | graph_nn.ConvTranspose | WinogradConv | WinogradInput
 
 
 def _convolutions(op: Op, number: int) -> list[Reader]:

@@ -9,6 +9,7 @@ weights to read. The choice falls per convolution, by predicted cycles and by ho
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -93,4 +94,4 @@ def error_bound(tile: int, inputs: int) -> float:
     """How far results may be off, as a share of the largest: the rounding errors of a sum of `inputs` terms, which
     average out, grown by the transforms.
     """
-    return EPSILON * error_growth(tile) * float(inputs) ** 0.5
+    return EPSILON * error_growth(tile) * math.sqrt(inputs)

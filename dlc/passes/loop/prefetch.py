@@ -14,7 +14,8 @@ from __future__ import annotations
 from dlc.errors import InternalError
 from dlc.ir.access import index_operands
 from dlc.ir.core import Func, Value
-from dlc.ir.dialects import loop, vec
+from dlc.ir.dialects import buf, loop, vec
+from dlc.ir.dialects.buf import buffer_type
 from dlc.ir.expr import Expr, as_expr, const, sym
 from dlc.ir.types import BufferType, VectorType
 from dlc.passes.loop.loops import all_loops, named_loops
@@ -25,9 +26,10 @@ SHARES = 4  # where the number of tiles is not known: three tiles or fewer leave
 
 
 def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> None:
-    """Where vector loads of `buffer` move with the loop called `name`, ask for what its next iteration loads.
+    """Where loads of `buffer` move with the loop called `name`, ask for what its next iteration loads.
 
-    The requests are spread over the first loop called `over` inside it, if there is one.
+    The requests for vectors are spread over the first loop called `over` inside it, if there is one. Elements side by
+    side, which are broadcast one by one, share a request per line.
     """
     for outer in named_loops(func, name):
         tiles = None if over is None else next(iter(named_loops(outer, over)), None)
@@ -35,6 +37,8 @@ def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> N
             loads = [op for op in inner.block.ops if isinstance(op, vec.Load) and op.buffer is buffer]
             if loads and (row := _row_axis(loads[0], outer, inner)) is not None:
                 _ask(loads, outer, tiles, inner, row)
+        for load in _scalar_loads(outer, buffer):
+            _ahead(load, outer)
 
 
 def _row_axis(load: vec.Load, outer: loop.For, inner: loop.For) -> int | None:
@@ -95,3 +99,30 @@ def _columns(loads: list[vec.Load], k: Expr, parts: int) -> list[Expr]:
     lines = -(-last // line)
     turns = 1 << (lines - 1).bit_length()
     return [k % turns * line] if parts >= turns else [const(n * line) for n in range(lines)]
+
+
+def _scalar_loads(outer: loop.For, buffer: Value) -> list[buf.Load]:
+    """Of loads side by side, the first, one per line after it, and the last."""
+    found: dict[object, list[buf.Load]] = {}
+    for op in outer.walk():
+        if isinstance(op, buf.Load) and op.buffer is buffer:
+            key = (op.parent, tuple(index_operands(op)), op.at[:-1], op.at[-1] - op.at[-1].constant)
+            found.setdefault(key, []).append(op)
+    step = LINE_BYTES // buffer_type(buffer).element.bytes
+    chosen: list[buf.Load] = []
+    for loads in found.values():
+        loads.sort(key=lambda op: op.at[-1].constant)
+        start = loads[0].at[-1].constant
+        lines = {(op.at[-1].constant - start) // step: op for op in reversed(loads)}
+        chosen += dict.fromkeys((*reversed(lines.values()), loads[-1]))
+    return chosen
+
+
+def _ahead(op: buf.Load, outer: loop.For) -> None:
+    indices = index_operands(op)
+    places = [n for n, value in enumerate(indices) if value is outer.variable]
+    if not places or op.parent is None:
+        return
+    following = {f"d{n}": sym(f"d{n}") + 1 for n in places}
+    at = tuple(e.substitute(following) for e in op.at)
+    op.parent.insert_after(op, vec.Prefetch(op.buffer, *indices, at=at, loc=op.loc))

@@ -4,9 +4,9 @@
                                                                run.call(%x, %w, %y) {kernel = "conv_0", …}
 
 Groups that are the same but for their operands share a kernel. A reshape is a view. What `main` returns is written
-straight into the caller's buffers where one group computes it, and copied there otherwise; what is joined along the
-outermost axis is written where the concatenation lies. A tensor with a halo has the
-halo zeroed by a small kernel of its own before it is written.
+straight into the caller's buffers where one group computes it, and copied there otherwise. The parts of a concatenation
+are written into its memory where they are pieces of it (`passes/graph/joined.py`). A tensor with a halo has the halo
+zeroed by a small kernel of its own before it is written.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dlc.ir.core import Block, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_shape, run
 from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_index import Counting
-from dlc.ir.expr import Expr
+from dlc.ir.expr import Expr, const
 from dlc.ir.levels import Level
 from dlc.ir.size_bounds import at_most
 from dlc.ir.types import BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
+from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
-from dlc.passes.lower.join import Piece, pieces
 from dlc.passes.lower.work import operations
 from dlc.record import record
 
@@ -108,8 +108,8 @@ class _Lowering:
                 self.buffers[op.result] = made
             case graph_shape.Reshape():
                 self.reshape(op)
-            case graph_flow.Group() if op.results[0] in self.wholes:  # its pieces have been written where they belong
-                self.buffers[op.results[0]] = self.wholes[op.results[0]]
+            case graph_flow.Group() if op.results[0] in self.wholes:
+                self.concat(op)
             case graph_flow.Group():
                 self.group(op, [self.result_buffer(v) for v in op.results])
             case _:
@@ -137,6 +137,19 @@ class _Lowering:
         made = self.alloc(kind, loc)
         self.call(copy_group(value, None, value.defining_op or self.old.terminator), [self.buffers[value]], [made])
         return made
+
+    def concat(self, group: graph_flow.Group) -> None:
+        """Copy the parts that have not been written in place."""
+        whole = group.result
+        self.buffers[whole] = self.wholes[whole]
+        layout, first = tensor_type(whole).layout, const(0)
+        for part in group.operands:
+            laid_out = tensor_type(part).with_layout(layout)
+            piece = Piece(whole, first)
+            if self.pieces.get(source_of(part)) != piece:
+                made = self.piece(piece, laid_out, group.loc)
+                self.call(copy_group(part, layout, group), [self.buffers[part]], [made])
+            first = first + memory_elements(laid_out)
 
     def result_buffer(self, value: Value) -> Value:
         kind = tensor_type(value)

@@ -18,12 +18,13 @@ from dlc.passes.loop.prefetch import prefetch
 from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.split import cut, split
 from dlc.passes.loop.transpose import plans
+from dlc.passes.loop.turn import turn_stores
 from dlc.passes.loop.unroll import unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Frame
 from dlc.passes.lower.scalars import as_int
-from dlc.passes.lower.tiles import Tile, best_rows, best_tile, depthwise_columns, even_parts
+from dlc.passes.lower.tiles import Tile, best_image_tile, best_rows, best_tile, depthwise_columns, even_parts
 from dlc.target import Target
 
 SOME_VECTORS = 3  # how many vectors of a plane are counted on where their number is not known
@@ -56,6 +57,7 @@ class Scheduler:
             "transposes": lambda: next(plans(self.func, self.lanes), None) is not None,
             "period": self.period,
             "has_loop": lambda name: bool(named_loops(self.func, name)),
+            "image_tile": self.image_tile,
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
             "panel_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target, panels=True),
             "depthwise_columns": lambda extent, stride: depthwise_columns(_known(extent), stride, self.target),
@@ -75,6 +77,10 @@ class Scheduler:
             if isinstance(load, buf.Load)
         ]
         return max(periods, default=0)
+
+    def image_tile(self, lines: object, columns: object, blocks: object) -> list[int]:
+        found = best_image_tile(_known(lines), _known(columns), _known(blocks) or SOME_VECTORS, self.target)
+        return [found.lines, found.columns, found.vectors]
 
     def extent(self, name: str) -> object:
         found = named_loops(self.func, name)
@@ -187,6 +193,9 @@ class Scheduler:
             clean(self.func)  # rows share their loads from here on: one request per vector, not per row
             prefetch(self.func, buffer, *action.loops[1:])
 
+    def turn(self, action: s.Action, amount: int) -> None:
+        turn_stores(self.func)
+
     def contract(self, action: s.Action, amount: int) -> None:
         for op in named_loops(self.func, action.loops[0]):
             contract(op, action.loops[1], self.lanes, self.fill)
@@ -196,7 +205,7 @@ class Scheduler:
 
 
 _ACTIONS = {
-    "prefetch": Scheduler.prefetch,
+    "prefetch": Scheduler.prefetch, "turn": Scheduler.turn,
     "split": Scheduler.split, "order": Scheduler.order, "vectorize": Scheduler.vectorize, "unroll": Scheduler.unroll,
     "fuse": Scheduler.fuse, "parallel": Scheduler.parallel, "contract": Scheduler.contract, "auto": Scheduler.auto,
 }  # fmt: skip

@@ -12,10 +12,13 @@ from functools import cache
 
 from dlc.target import Target
 
+LONE_VECTOR = 1.4  # measured: multiply-adds that each load their other operand do not keep both load ports busy
+L2_CYCLES = 0.5  # per vector of weights that comes from the second-level cache
 # Cycles that a load takes from the tile, whatever else goes on, where panels come from the second level of the cache
 # and the rows lie far apart: per broadcast and per vector.
 PANEL_LOADS = (0.06, 0.15)
 PANEL_VECTORS = 4  # more columns than that spill: the code generator loads them all before it uses the first
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def tile_cycles(rows: int, vectors: int, target: Target, panels: bool = False) -
     from_memory = facts.has_broadcast_operand or vectors > 1
     loads = (rows + vectors) / facts.load_ports if from_memory else (2 * rows + vectors) / facts.load_ports
     latency = facts.fma_latency if rows * vectors else 0
-    return max(arithmetic, loads * 1.05, latency) + 0.25 + (rows * PANEL_LOADS[0] + vectors * PANEL_LOADS[1]) * panels
+    loads *= LONE_VECTOR if vectors == 1 else 1.05
+    return max(arithmetic, loads, latency) + 0.25 + (rows * PANEL_LOADS[0] + vectors * PANEL_LOADS[1]) * panels
 
 
 def fits(rows: int, vectors: int, target: Target) -> bool:
@@ -97,6 +101,53 @@ def best_rows(extent: int | None, vectors: int, target: Target, panels: bool = F
         if cost < best * 0.999:
             best, rows = cost, candidate
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTile:
+    """A tile of an image: `lines` rows of the image by `columns`, for so many vectors; `cost` as in `Tile`."""
+
+    lines: int
+    columns: int
+    vectors: int
+    cost: float
+
+
+@cache
+def best_image_tile(lines: int | None, columns: int | None, blocks: int, target: Target) -> ImageTile:
+    """The cheapest tile for an image of `lines` by `columns`: part of one line or, where these are short, several."""
+    line = best_tile(columns, blocks, target)
+    if lines is None or columns is None:
+        return ImageTile(1, line.rows, line.vectors, line.cost)
+    cost = _image_cost(lines, 1, columns, line.rows, blocks, line.vectors, target)
+    best = ImageTile(1, line.rows, line.vectors, cost)
+    for several in range(2, min(lines, 30 // max(1, columns)) + 1):
+        for vectors in range(1, min(blocks, 8) + 1):
+            if not fits(several * columns, vectors, target):
+                continue
+            cost = _image_cost(lines, several, columns, columns, blocks, vectors, target)
+            if cost < best.cost * 0.98:
+                best = ImageTile(several, columns, vectors, cost)
+    return best
+
+
+def _image_cost(
+    lines: int, several: int, columns: int, width: int, blocks: int, vectors: int, target: Target
+) -> float:
+    """Cycles per step over an image in tiles of `several` lines by `width` columns. What is loaded comes from L2."""
+    total = 0.0
+    for loaded, panels in ((vectors, blocks // vectors), (blocks % vectors, 1 if blocks % vectors else 0)):
+        for high, down in _parts(lines, several):
+            for wide, across in _parts(columns, width):
+                cycles = tile_cycles(high * wide, loaded, target) + L2_CYCLES * loaded
+                total += panels * down * across * cycles
+    return total
+
+
+def _parts(extent: int, limit: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(size, how many) of the larger and of the smaller parts that `extent` is cut into."""
+    larger, count = even_parts(extent, limit)
+    return (larger, count), (larger - 1, -(-extent // limit) - count)
 
 
 def depthwise_columns(extent: int | None, stride: int, target: Target) -> int:

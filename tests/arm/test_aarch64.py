@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,8 @@ def test_random_modules_on_arm(qemu: str, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize("make", [matmul, convolution])
 def test_tiles_multiply_by_element_and_stay_in_registers(make: object) -> None:
     made = make()  # type: ignore[operator]  # one of the functions above
-    emitted = emit_model(lowered_module(made.SerializeToString(), ARM).module, ARM.target)
+    direct = replace(ARM, exact=True)  # the transforms of Winograd's tiles hold more than there are registers
+    emitted = emit_model(lowered_module(made.SerializeToString(), direct).module, ARM.target)
     target = ARM.target
     tiles = []
     for text in emitted.texts:

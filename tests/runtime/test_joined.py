@@ -67,7 +67,7 @@ COPIES = {"two parts": 0, "one in another": 0, "one part twice": 1, "several ima
 
 @pytest.mark.parametrize(("name", "copies"), COPIES.items())
 def test_copies(name: str, copies: int) -> None:
-    main = lowered_module(NETWORKS[name], make_options("host", None, 3, (), False)).module.main
+    main = lowered_module(NETWORKS[name], make_options("host", None, 3, ("winograd",), False)).module.main
     called = [op.kernel for op in main.block.ops if isinstance(op, run.Call)]
     images = ("halo_", "conv_", "relayout_")
     before = sum(kernel.startswith("relayout_") for kernel in called) - 1  # of x

@@ -28,8 +28,8 @@ SHARES = 4  # where the number of tiles is not known: three tiles or fewer leave
 def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> None:
     """Where loads of `buffer` move with the loop called `name`, ask for what its next iteration loads.
 
-    The requests for vectors are spread over the first loop called `over` inside it, if there is one. Elements side by
-    side, which are broadcast one by one, share a request per line.
+    The requests for vectors are spread over the first loop called `over` inside it, if there is one. Without it elements
+    side by side, which are broadcast one by one, are asked for too, with a request per line.
     """
     for outer in named_loops(func, name):
         tiles = None if over is None else next(iter(named_loops(outer, over)), None)
@@ -37,7 +37,7 @@ def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> N
             loads = [op for op in inner.block.ops if isinstance(op, vec.Load) and op.buffer is buffer]
             if loads and (row := _row_axis(loads[0], outer, inner)) is not None:
                 _ask(loads, outer, tiles, inner, row)
-        for load in _scalar_loads(outer, buffer):
+        for load in _scalar_loads(outer, buffer) if over is None else []:
             _ahead(load, outer)
 
 

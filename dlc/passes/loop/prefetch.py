@@ -28,8 +28,8 @@ SHARES = 4  # where the number of tiles is not known: three tiles or fewer leave
 def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> None:
     """Where loads of `buffer` move with the loop called `name`, ask for what its next iteration loads.
 
-    The requests for vectors are spread over the first loop called `over` inside it, if there is one. Without it elements
-    side by side, which are broadcast one by one, are asked for too, with a request per line.
+    The requests for vectors are spread over the first loop called `over` inside it, if there is one. Without it
+    elements side by side, which are broadcast one by one, are asked for too, with a request per line.
     """
     for outer in named_loops(func, name):
         tiles = None if over is None else next(iter(named_loops(outer, over)), None)

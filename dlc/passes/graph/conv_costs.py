@@ -17,8 +17,9 @@ from dlc.target import Target
 TYPICAL = 56  # rows and columns of an image whose size is not known
 TRANSFORMS = {2: (45, 40), 4: (110, 95)}  # cycles to transform one tile of one vector of channels: input, output
 FEW_REGISTERS = 1.4  # with 16 of them, the transforms go through the stack
-BYTES_A_CYCLE = 5.5  # from the third-level cache, prefetched
-BYTES_A_CYCLE_L2 = 40
+FROM_MEMORY = 4.0  # bytes a cycle, prefetched: weights are read once per inference
+FROM_L3 = 6.5
+FROM_L2 = 40.0
 TILE_START = 30  # cycles in which a register tile fills and empties
 SHARE_OF_L2 = 0.6  # what of it can be counted on
 MOST_TILES = 128  # in a part
@@ -68,7 +69,7 @@ def direct_cycles(size: ConvSize, target: Target) -> float:
     vectors = blocks(size.outputs, target)
     tile = best_tile(size.columns, vectors, target)
     arithmetic = size.images * size.rows * size.inputs * WINDOW**2 * tile.cost
-    return max(arithmetic, WINDOW**2 * size.inputs * size.outputs * 4 / BYTES_A_CYCLE)
+    return max(arithmetic, WINDOW**2 * size.inputs * size.outputs * 4 / FROM_MEMORY)
 
 
 @cache
@@ -87,7 +88,8 @@ def product_cycles(rows: int, vectors: int, inputs: int, target: Target) -> floa
 
 def winograd_cycles(size: ConvSize, tile: int, part: int, target: Target) -> float:
     """Winograd's algorithm on parts of `part` tiles."""
-    return part_count(size, tile, part) * part_cycles(size, tile, part, target)
+    first, following = (part_cycles(size, tile, part, target, rate) for rate in (FROM_MEMORY, FROM_L3))
+    return first + (part_count(size, tile, part) - 1) * following
 
 
 def tile_total(size: ConvSize, tile: int) -> int:
@@ -98,8 +100,8 @@ def part_count(size: ConvSize, tile: int, part: int) -> int:
     return -(-tile_total(size, tile) // part) * size.images
 
 
-def part_cycles(size: ConvSize, tile: int, part: int, target: Target) -> float:
-    """Transforms and products of `part` tiles, the weights read once."""
+def part_cycles(size: ConvSize, tile: int, part: int, target: Target, rate: float) -> float:
+    """Transforms and products of `part` tiles; weights that L2 cannot hold come at `rate` bytes a cycle."""
     facts = target.facts
     vectors_in, vectors_out = blocks(size.inputs, target), blocks(size.outputs, target)
     slower = FEW_REGISTERS if facts.vector_registers <= 16 else 1.0
@@ -107,10 +109,10 @@ def part_cycles(size: ConvSize, tile: int, part: int, target: Target) -> float:
     transforms = part * (vectors_in * taken + vectors_out * given)
     room = facts.l2_bytes * SHARE_OF_L2
     weights = places(tile) * size.inputs * vectors_out * lanes(target) * 4
-    streamed = weights / (BYTES_A_CYCLE if weights > room else BYTES_A_CYCLE_L2)
+    streamed = weights / (rate if weights > room else FROM_L2)
     products = places(tile) * product_cycles(part, vectors_out, size.inputs, target)
     scratch = places(tile) * (vectors_in + vectors_out) * lanes(target) * 4 * part
-    spilled = 2 * scratch / BYTES_A_CYCLE if scratch > room else 0.0
+    spilled = 2 * scratch / FROM_L3 if scratch > room else 0.0
     return transforms + max(products, streamed) + spilled
 
 
@@ -130,5 +132,5 @@ def winograd_plan(size: ConvSize, tile: int, target: Target) -> WinogradPlan:
             plans.append(WinogradPlan(tile, part, cycles, cycles * (1 + SHARE_WEIGHT * unevenness)))
     least = min(plan.weighted for plan in plans)
     best = next(plan for plan in plans if plan.weighted <= AS_GOOD * least)
-    whole = part_cycles(size, tile, tiles * size.images, target)
+    whole = part_cycles(size, tile, tiles * size.images, target, FROM_MEMORY)
     return WinogradPlan(tile, 0, whole, whole) if whole < best.weighted else best

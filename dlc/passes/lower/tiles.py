@@ -12,6 +12,8 @@ from functools import cache
 
 from dlc.target import Target
 
+BETTER_ROWS = 0.999  # a tile of more rows must be predicted to take this share of the time of one of fewer,
+BETTER_VECTORS = 0.995  # and one of more vectors this share: measured where both were predicted alike
 LONE_VECTOR = 1.4  # measured: multiply-adds that each load their other operand do not keep both load ports busy
 L2_CYCLES = 0.5  # per vector of weights that comes from the second-level cache
 # Cycles that a load takes from the tile, whatever else goes on, where panels come from the second level of the cache
@@ -68,15 +70,18 @@ def best_tile(extent: int | None, blocks: int, target: Target, panels: bool = Fa
     `panels`: of a matrix product, whose vectors come from panels that the first level of the cache does not hold.
     """
     most_vectors = PANEL_VECTORS if panels else 8
-    best: Tile | None = None
+    best = Tile(1, 1, float("inf"))
     for vectors in range(1, min(blocks, most_vectors) + 1):
+        highest = Tile(1, 1, float("inf"))
         for rows in range(1, 31):
             if not fits(rows, vectors, target) or (extent is not None and rows > extent):
                 continue
             cost = _plane_cost(extent or 840, blocks, rows, vectors, target, panels)
-            if best is None or cost < best.cost * 0.999:
-                best = Tile(rows, vectors, cost)
-    return best or Tile(1, 1, float("inf"))
+            if cost < highest.cost * BETTER_ROWS:
+                highest = Tile(rows, vectors, cost)
+        if highest.cost < best.cost * BETTER_VECTORS:
+            best = highest
+    return best
 
 
 def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, target: Target, panels: bool) -> float:
@@ -98,7 +103,7 @@ def best_rows(extent: int | None, vectors: int, target: Target, panels: bool = F
         if not fits(candidate, vectors, target) or (extent is not None and candidate > max(1, extent)):
             continue
         cost = _plane_cost(extent or 840, vectors, candidate, vectors, target, panels)
-        if cost < best * 0.999:
+        if cost < best * BETTER_ROWS:
             best, rows = cost, candidate
     return rows
 

@@ -57,6 +57,7 @@ CONV = [
         "exact",
     ),
     transposed(IMAGE, f32(4, 3, 3, 3)),
+    transposed(f32(0, 4, 7, 11), f32(4, 3, 3, 3), strides=(2, 1)),
     transposed(IMAGE, f32(4, 3, 3, 2), strides=(2, 3), pads=(1, 0, 1, 1), output_padding=(1, 2)),
     transposed(IMAGE, f32(4, 2, 3, 3), groups=2, dilations=(2, 1)),
     transposed(f32(1, 2, 6), f32(2, 3, 4), strides=(2,), pads=(1, 1)),

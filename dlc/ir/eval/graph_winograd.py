@@ -18,7 +18,7 @@ from dlc.ir.winograd import matrices
 def winograd_weights(op: ops.WinogradWeights, w: Array) -> Array:
     weights = matrices(op.tile)[1]
     taps = w.transpose(2, 3, 1, 0).reshape(ops.WINDOW**2, -1).astype(np.float64)
-    return (np.kron(weights, weights) @ taps).reshape(-1, w.shape[1], w.shape[0])  # both dimensions at once
+    return (np.kron(weights, weights) @ taps).reshape((op.tile + 2) ** 2, w.shape[1], w.shape[0])  # both dimensions at once
 
 
 def transformed(x: Array, tile: int, pads: tuple[int, ...]) -> Array:
@@ -35,7 +35,7 @@ def transformed(x: Array, tile: int, pads: tuple[int, ...]) -> Array:
     tiles = sliding_window_view(padded, (tile + 2, tile + 2), (2, 3))[:, :, ::tile, ::tile]
     inputs = matrices(tile)[2]
     v = np.einsum("ia,ncyxab,jb->ijnyxc", inputs, tiles, inputs, optimize=True)
-    return v.reshape((tile + 2) ** 2, -1, x.shape[1])
+    return v.reshape((tile + 2) ** 2, x.shape[0] * counts[0] * counts[1], x.shape[1])
 
 
 def untransformed(m: Array, tile: int, size: tuple[int, ...]) -> Array:

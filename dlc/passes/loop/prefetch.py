@@ -34,9 +34,13 @@ def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> N
     for outer in named_loops(func, name):
         tiles = None if over is None else next(iter(named_loops(outer, over)), None)
         for inner in all_loops(tiles or outer):
-            loads = [op for op in inner.block.ops if isinstance(op, vec.Load) and op.buffer is buffer]
-            if loads and (row := _row_axis(loads[0], outer, inner)) is not None:
-                _ask(loads, outer, tiles, inner, row)
+            rows: dict[object, list[vec.Load]] = {}  # vectors side by side share a row
+            for op in inner.block.ops:
+                if isinstance(op, vec.Load) and op.buffer is buffer:
+                    rows.setdefault((op.at[:-1], tuple(index_operands(op))), []).append(op)
+            for loads in rows.values():
+                if (row := _row_axis(loads[0], outer, inner)) is not None:
+                    _ask(loads, outer, tiles, inner, row)
         for load in _scalar_loads(outer, buffer) if over is None else []:
             _ahead(load, outer)
 

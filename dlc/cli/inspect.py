@@ -47,6 +47,7 @@ def library_facts(path: Path) -> Facts:
         "kernels": list(metadata.kernels),
         "weights": metadata.extra.get("weights", 0),
         "arena": workspace.text if workspace.constant is None else workspace.constant,
+        "scratch": metadata.scratch,
         "target": metadata.extra.get("target", metadata.machine),
         "features": list(metadata.features),
     }
@@ -87,6 +88,7 @@ def compiled_facts(path: Path, options: Options) -> Facts:
     from dlc.cli.progress import stages_of
     from dlc.driver.build import dim, kernel_funcs
     from dlc.driver.pipeline import lowered_module
+    from dlc.ir.scratch import scratch_bytes
 
     target: Facts = {"target": str(options.target), "features": list(options.target.features)}
     try:
@@ -99,6 +101,7 @@ def compiled_facts(path: Path, options: Options) -> Facts:
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
         "compiled_weights": main.attrs.get("weights", 0),
         "arena": dim(main.attrs["workspace"]),
+        "scratch": scratch_bytes(lowered.module),
         **target,
     }
 
@@ -135,6 +138,7 @@ def lines_of(facts: Facts) -> list[tuple[str, str]]:
         lines.append(("compiled weights", size_text(facts["compiled_weights"])))
     if "arena" in facts:
         lines.append(("arena", size_text(facts["arena"])))
+        lines.append(("scratch", f"{size_text(facts['scratch'])} for each thread"))
         lines.append(("kernels", str(len(strings(facts["kernels"])))))
     if "unsupported" in facts:
         lines.append(("unsupported", f"{facts['unsupported']} operators: dlc check lists them"))

@@ -13,6 +13,7 @@ def test_a_model_and_its_library_agree(conv: Path) -> None:
     library = json.loads(succeed("inspect", "conv.so", "--json"))
     assert model["kernels"] == library["kernels"]
     assert model["arena"] == library["arena"]
+    assert model["scratch"] == library["scratch"]
     assert model["compiled_weights"] == library["weights"]
     assert model["features"] == library["features"]
     assert [each["name"] for each in model["inputs"]] == [each["name"] for each in library["inputs"]] == ["x"]

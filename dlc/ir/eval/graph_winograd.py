@@ -18,7 +18,8 @@ from dlc.ir.winograd import matrices
 def winograd_weights(op: ops.WinogradWeights, w: Array) -> Array:
     weights = matrices(op.tile)[1]
     taps = w.transpose(2, 3, 1, 0).reshape(ops.WINDOW**2, -1).astype(np.float64)
-    return (np.kron(weights, weights) @ taps).reshape((op.tile + 2) ** 2, w.shape[1], w.shape[0])  # both dimensions at once
+    both = np.kron(weights, weights)  # rows and columns at once
+    return (both @ taps).reshape((op.tile + 2) ** 2, w.shape[1], w.shape[0])
 
 
 def transformed(x: Array, tile: int, pads: tuple[int, ...]) -> Array:

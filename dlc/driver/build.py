@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
 
 from dlc.codegen.artifact import FORMAT, write_artifact
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
 from dlc.codegen.emit.main import emit_main, error_sites
 from dlc.driver.pipeline import Lowered, Options, input_dims, named_dims
 from dlc.driver.watch import UNWATCHED, Watch, ignore_step
+from dlc.driver.weights import PackedWeights
 from dlc.driver.workers import Objects
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module, Op
 from dlc.ir.dialects import run
 from dlc.ir.expr import Expr, as_dim, as_expr
-from dlc.ir.packing import pack
 from dlc.ir.scratch import scratch_bytes
 from dlc.ir.size_bounds import Uppers, at_most, upper_bounds
 from dlc.ir.types import BufferType, TensorType, Type
@@ -93,32 +90,16 @@ def build_artifact(
 ) -> None:
     """Write the shared library of a lowered model to `path`, whole or not at all. `codegen` may have kernels."""
     target = options.target
-    with codegen or Codegen(target, watch.step) as codegen:
+    with codegen or Codegen(target, watch.step) as codegen, PackedWeights(lowered.module) as weights:
         codegen.main(lowered.module)
         watch.stage("code generation", codegen.objects.waiting)
-        with ThreadPoolExecutor(1) as beside:
-            compiling = beside.submit(codegen.objects.finish)
-            pieces, total = weight_pieces(lowered.module)  # NumPy packs them while LLVM works
-            description = metadata(lowered, target)
-            objects = compiling.result()
-    watch.stage("link", 1)
-    write_artifact(
-        path, objects=objects, metadata=description, weights=pieces, weights_bytes=total, machine=target.arch
-    )
-
-
-def weight_pieces(module: Module) -> tuple[list[tuple[int, np.ndarray]], int]:
-    """(offset, contents as they lie in memory) of each constant, and the size of them all."""
-    pieces: dict[int, np.ndarray] = {}
-    for op in module.main.block.ops:
-        if isinstance(op, run.Constant) and isinstance(op.offset, Expr) and op.offset.value not in pieces:
-            packed = pack(module.pool.get(op.value), op.tensor)
-            if packed.nbytes:
-                pieces[op.offset.value] = packed
-    total = module.main.attrs.get("weights", 0)
-    if not isinstance(total, int):
-        raise InternalError("memory has not been planned")
-    return sorted(pieces.items()), total
+        objects = codegen.objects.finish()
+        description = metadata(lowered, target)
+        watch.stage("link", 1)
+        write_artifact(
+            path, objects=objects, metadata=description, weights=weights, weights_bytes=weights.total,
+            machine=target.arch,
+        )  # fmt: skip
 
 
 def metadata(lowered: Lowered, target: Target) -> dict[str, object]:

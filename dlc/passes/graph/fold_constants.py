@@ -14,8 +14,6 @@ from __future__ import annotations
 import hashlib
 from typing import ClassVar
 
-import numpy as np
-
 from dlc.errors import UserError
 from dlc.ir.attrs import attribute_text
 from dlc.ir.core import Attribute, Block, Module, Op
@@ -107,7 +105,7 @@ class Computation:
 
     def __call__(self) -> Array:
         (array,) = evaluate_op(self.op, [self.pool.get(ref) for ref in self.operands], pool=self.pool)
-        return np.ascontiguousarray(array).reshape(array.shape)
+        return array  # perhaps a view: what packs it has to copy it anyway
 
 
 def detached(op: Op) -> Op:

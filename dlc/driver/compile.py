@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,19 @@ def write_library(
     source: Any, options: Options, path: str | os.PathLike[str], watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
     """Compile a model into the shared library `path`; returns the files that it was made from."""
-    with Codegen(options.target, watch.step) as codegen:  # LLVM works while Python lowers the next kernel
+    with rare_collections(), Codegen(options.target, watch.step) as codegen:  # LLVM works while Python lowers
         lowered = lowered_module(source, options, watch=watch, ready=codegen.kernel)
         build_artifact(lowered, options, path, watch, codegen)
     return lowered.files
+
+
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """Look for garbage less often: almost all that a compilation makes is alive until its end."""
+    before = gc.get_threshold()
+    if before[0]:
+        gc.set_threshold(max(before[0], 50_000), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

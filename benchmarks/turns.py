@@ -28,12 +28,21 @@ Run = Callable[[Feeds], list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Contestant:
-    """An engine with its settings. "dlc" compiles with an empty cache, "dlc-so" only loads what "dlc" has saved."""
+    """An engine with its settings. "dlc" compiles with an empty cache, "dlc-so" only loads what "dlc" has saved.
+
+    `target` is dlc's; `environment` holds the switches by which others are held to some instruction set.
+    """
 
     label: str
     engine: str
     threads: int = 1
     disable: tuple[str, ...] = ()
+    target: str = "host"
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+class EngineFailed(Exception):
+    """A contestant's process has ended; what it said is on stderr."""
 
 
 @dataclass
@@ -73,7 +82,7 @@ def start_dlc(path: str, feeds: Feeds, who: Contestant, library: str) -> Run:
     import dlc
 
     shapes = {n: a.shape for n, a in feeds.items()}
-    module = dlc.compile(path, input_shapes=shapes, threads=who.threads, disable=who.disable)
+    module = dlc.compile(path, input_shapes=shapes, threads=who.threads, disable=who.disable, target=who.target)
     module.save(library)
     return lambda f: list(module.run(f).values())
 
@@ -118,7 +127,7 @@ def worker(path: str, folder: str, settings: str) -> None:
     """Serve turns: a line with seconds in, a line with the fastest run out."""
     answers = os.fdopen(os.dup(1), "w")  # whatever an engine prints goes to stderr
     os.dup2(2, 1)
-    who = Contestant(**{**json.loads(settings), "disable": tuple(json.loads(settings)["disable"])})
+    who = Contestant(**{name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(settings).items()})
     feeds = dict(np.load(os.path.join(folder, "feeds.npz")))
     begin = time.perf_counter()
     run = STARTS[who.engine](path, feeds, who, os.path.join(folder, "model.so"))
@@ -145,6 +154,7 @@ class Process:
         command = [sys.executable, __file__, path, folder, json.dumps(asdict(who))]
         cache = os.path.join(folder, f"cache-{who.label}")
         environment = {**os.environ, "DLC_CACHE_DIR": cache, "OMP_NUM_THREADS": str(who.threads)}
+        environment.update(who.environment)
         self.who, self.folder = who, folder
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -155,7 +165,7 @@ class Process:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.who.label} ended with exit code {self.process.wait()}")
+            raise EngineFailed(f"{self.who.label} ended with exit code {self.process.wait()}")
         return float(json.loads(line))
 
     def turn(self, seconds: float) -> None:
@@ -163,6 +173,10 @@ class Process:
         self.process.stdin.write(f"{seconds}\n")
         self.process.stdin.flush()
         self.score.times.append(self.answer())
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
     def finish(self) -> Score:
         assert self.process.stdin is not None
@@ -177,11 +191,16 @@ def contest(path: str, contestants: Sequence[Contestant], seconds: float, dims: 
     """All contestants on the model at `path`, `seconds` in all, by label."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(os.path.join(folder, "feeds.npz"), **feeds_of(path, dims))  # type: ignore[arg-type]
-        processes = [Process(who, path, folder) for who in contestants]
-        for _ in range(ROUNDS):
+        processes: list[Process] = []
+        try:
+            processes += (Process(who, path, folder) for who in contestants)
+            for _ in range(ROUNDS):
+                for process in processes:
+                    process.turn(seconds / ROUNDS / len(processes))
+            return {process.who.label: process.finish() for process in processes}
+        finally:
             for process in processes:
-                process.turn(seconds / ROUNDS / len(processes))
-        return {process.who.label: process.finish() for process in processes}
+                process.end()
 
 
 def ratio(scores: dict[str, Score], ours: str, others: Sequence[str]) -> float:

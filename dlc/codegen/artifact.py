@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dlc.codegen.elf.link import link
 from dlc.codegen.elf.writer import Buffer, WeightSegment
@@ -19,7 +19,7 @@ def write_artifact(
     *,
     objects: Sequence[bytes],
     metadata: Mapping[str, object],
-    weights: Sequence[tuple[int, Buffer]],
+    weights: Iterable[tuple[int, Buffer]],
     weights_bytes: int,
     machine: str,
 ) -> None:

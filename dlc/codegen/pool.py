@@ -7,12 +7,12 @@ pool_text.py holds the code and describes the context.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from dlc.codegen.llvm_backend import compile_object
 from dlc.codegen.pool_text import MODULE
 from dlc.errors import InternalError
+from dlc.record import record
 
 ABI_VERSION = 2
 MAX_THREADS = 512
@@ -24,7 +24,7 @@ EXPORTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class PoolTarget:
     """What differs between the architecture families."""
 

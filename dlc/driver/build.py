@@ -3,63 +3,70 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from dlc.codegen.artifact import FORMAT, write_artifact
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
 from dlc.codegen.emit.main import emit_main, error_sites
-from dlc.driver.pipeline import Lowered, Options
-from dlc.driver.watch import UNWATCHED, Watch
-from dlc.driver.workers import compile_texts
+from dlc.driver.pipeline import Lowered, Options, input_dims, named_dims
+from dlc.driver.watch import UNWATCHED, Watch, ignore_step
+from dlc.driver.weights import PackedWeights
+from dlc.driver.workers import Objects
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module, Op
 from dlc.ir.dialects import run
 from dlc.ir.expr import Expr, as_dim, as_expr
-from dlc.ir.packing import pack
 from dlc.ir.scratch import scratch_bytes
 from dlc.ir.size_bounds import Uppers, at_most, upper_bounds
 from dlc.ir.types import BufferType, TensorType, Type
 from dlc.target import Target
 
-
-@dataclass(frozen=True)
-class Emitted:
-    """LLVM text of a model: batches of kernels, and `dlc_main`."""
-
-    kernels: tuple[EmittedKernel, ...]
-    texts: tuple[str, ...]
-
-
-def named_dims(module: Module) -> tuple[str, ...]:
-    """The symbols of the inputs, then the sizes that kernels find out, each in the order of their first mention: the
-    index into `dims`.
-    """
-    return (*input_dims(module), *upper_bounds(module.main))
-
-
-def input_dims(module: Module) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for arg in module.main.args:
-        for dim in getattr(arg.type, "shape", ()):
-            if isinstance(dim, Expr):
-                found |= dict.fromkeys(sorted(dim.symbols()))
-    return tuple(name for name in found if name not in upper_bounds(module.main))
-
+BATCH = 20_000
 
 def kernel_funcs(module: Module) -> list[Func]:
     return [func for name, func in module.funcs.items() if name != "main"]
 
 
-def emit_model(module: Module, target: Target) -> Emitted:
-    """LLVM text of all kernels and of `main`."""
-    symbols = named_dims(module)
-    kernels = tuple(emit_kernel(func, symbols, target) for func in kernel_funcs(module))
-    texts = [module_text(batch, target) for batch in batches(kernels)]
-    return Emitted(kernels, (*texts, main_text(module, symbols)))
+class Codegen:
+    """Machine code in the making: kernels become text here, in this order, and text becomes objects beside.
+
+    Texts have about `BATCH` characters: each is worth an LLVM module of its own, and LLVM soon has one to work on.
+    """
+
+    def __init__(self, target: Target, step: Callable[[], None] = ignore_step) -> None:
+        self.target = target
+        self.objects = Objects(target, step)
+        self._names: list[str] = []
+        self._batch: list[EmittedKernel] = []
+
+    def __enter__(self) -> Codegen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.objects.close()
+
+    def kernel(self, func: Func, dims: tuple[str, ...]) -> None:
+        """Take a kernel, which may use `dims`: those of the whole model, or the first of them."""
+        emitted = emit_kernel(func, dims, self.target)
+        self._names.append(func.name)
+        self._batch.append(emitted)
+        if sum(len(each.text) for each in self._batch) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._batch:
+            self.objects.add(module_text(self._batch, self.target))
+            self._batch = []
+
+    def main(self, module: Module) -> None:
+        """Take what is left of a lowered model: the kernels that nobody has given yet, and `dlc_main`."""
+        symbols = named_dims(module)
+        for func in kernel_funcs(module)[len(self._names) :]:
+            self.kernel(func, symbols)
+        if self._names != [func.name for func in kernel_funcs(module)]:
+            raise InternalError("kernels were emitted that the model does not have")
+        self._flush()
+        self.objects.add(main_text(module, symbols))
 
 
 def main_text(module: Module, symbols: Sequence[str]) -> str:
@@ -74,50 +81,25 @@ def work_of(call: run.Call, module: Module) -> Expr:
     return counted + 2 * buffer_bytes(call) if isinstance(counted, Expr) else as_expr(0)
 
 
-def batches(kernels: Sequence[EmittedKernel]) -> list[list[EmittedKernel]]:
-    """Kernels in groups of about equal length of text, so that helpers finish together."""
-    limit = max(20_000, sum(len(k.text) for k in kernels) // 16)
-    groups: list[list[EmittedKernel]] = []
-    size = limit
-    for kernel in kernels:
-        if size >= limit:
-            groups.append([])
-            size = 0
-        groups[-1].append(kernel)
-        size += len(kernel.text)
-    return groups
-
-
 def build_artifact(
-    lowered: Lowered, options: Options, path: str | os.PathLike[str], watch: Watch = UNWATCHED
+    lowered: Lowered,
+    options: Options,
+    path: str | os.PathLike[str],
+    watch: Watch = UNWATCHED,
+    codegen: Codegen | None = None,
 ) -> None:
-    """Write the shared library of a lowered model to `path`, whole or not at all."""
+    """Write the shared library of a lowered model to `path`, whole or not at all. `codegen` may have kernels."""
     target = options.target
-    emitted = emit_model(lowered.module, target)
-    watch.stage("code generation", len(emitted.texts))
-    with ThreadPoolExecutor(1) as beside:
-        compiling = beside.submit(compile_texts, emitted.texts, target, watch.step)
-        pieces, total = weight_pieces(lowered.module)  # NumPy packs them while LLVM works
+    with codegen or Codegen(target, watch.step) as codegen, PackedWeights(lowered.module) as weights:
+        codegen.main(lowered.module)
+        watch.stage("code generation", codegen.objects.waiting)
+        objects = codegen.objects.finish()
         description = metadata(lowered, target)
-        objects = compiling.result()
-    watch.stage("link", 1)
-    write_artifact(
-        path, objects=objects, metadata=description, weights=pieces, weights_bytes=total, machine=target.arch
-    )
-
-
-def weight_pieces(module: Module) -> tuple[list[tuple[int, np.ndarray]], int]:
-    """(offset, contents as they lie in memory) of each constant, and the size of them all."""
-    pieces: dict[int, np.ndarray] = {}
-    for op in module.main.block.ops:
-        if isinstance(op, run.Constant) and isinstance(op.offset, Expr) and op.offset.value not in pieces:
-            packed = pack(module.pool.get(op.value), op.tensor)
-            if packed.nbytes:
-                pieces[op.offset.value] = packed
-    total = module.main.attrs.get("weights", 0)
-    if not isinstance(total, int):
-        raise InternalError("memory has not been planned")
-    return sorted(pieces.items()), total
+        watch.stage("link", 1)
+        write_artifact(
+            path, objects=objects, metadata=description, weights=weights, weights_bytes=weights.total,
+            machine=target.arch,
+        )  # fmt: skip
 
 
 def metadata(lowered: Lowered, target: Target) -> dict[str, object]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlc.codegen.pool import pool_object
-from dlc.driver.build import build_artifact
+from dlc.driver.build import Codegen, build_artifact
 from dlc.driver.cache import Cache, model_key
 from dlc.driver.pipeline import Options, lowered_module
 from dlc.driver.watch import UNWATCHED, Watch
@@ -88,9 +88,19 @@ def write_library(
     source: Any, options: Options, path: str | os.PathLike[str], watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
     """Compile a model into the shared library `path`; returns the files that it was made from."""
-    with ThreadPoolExecutor(1) as beside:
-        pool = beside.submit(pool_object, options.target.arch)  # LLVM works on it while Python lowers the model
-        lowered = lowered_module(source, options, watch=watch)
-        pool.result()
-    build_artifact(lowered, options, path, watch)
+    with rare_collections(), Codegen(options.target, watch.step) as codegen:  # LLVM works while Python lowers
+        lowered = lowered_module(source, options, watch=watch, ready=codegen.kernel)
+        build_artifact(lowered, options, path, watch, codegen)
     return lowered.files
+
+
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """Look for garbage less often: almost all that a compilation makes is alive until its end."""
+    before = gc.get_threshold()
+    if before[0]:
+        gc.set_threshold(max(before[0], 50_000), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

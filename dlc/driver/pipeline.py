@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 from dlc.driver.watch import UNWATCHED, Watch
 from dlc.errors import UserError
 from dlc.frontends.load import load_model
-from dlc.ir.core import Module, Value
+from dlc.ir.core import Func, Module, Value
+from dlc.ir.expr import Expr
+from dlc.ir.size_bounds import upper_bounds
 from dlc.ir.types import Type
-from dlc.passes.base import CompileOptions, Pass, PassContext
+from dlc.passes.base import CompileOptions, Pass, PassContext, ignore_kernel
 from dlc.passes.graph.choose_layout import ChooseLayout
 from dlc.passes.graph.eliminate_dead_code import EliminateDeadCode
 from dlc.passes.lower.lower_graph import LowerGraph
@@ -68,10 +70,14 @@ def imported_module(source: Any, options: Options) -> Module:
     return load_model(source, input_shapes=shapes)
 
 
+Ready = Callable[[Func, tuple[str, ...]], None]  # a kernel, and the names of the dimensions that it may use, in order
+
+
 def lowered_module(
-    source: Any, options: Options, dump: Dump | None = None, verify: bool = False, watch: Watch = UNWATCHED
-) -> Lowered:
-    """Import `source` and run the passes."""
+    source: Any, options: Options, dump: Dump | None = None, verify: bool = False, watch: Watch = UNWATCHED,
+    ready: Ready = ignore_kernel,
+) -> Lowered:  # fmt: skip
+    """Import `source` and run the passes; `ready` gets each kernel as soon as it is finished."""
     passes = passes_for(options)  # first: a wrong name among them need not wait for the import
     watch.stage("import", 1)
     module = imported_module(source, options)
@@ -82,9 +88,28 @@ def lowered_module(
     for op in main.block.ops:
         ops[op.name] = ops.get(op.name, 0) + 1
     watch.stage("passes", 1)
-    records = run_passes(module, passes, options, dump, verify, watch.reproducers)
+    given = input_dims(module)
+    records = run_passes(
+        module, passes, options, dump, verify, watch.reproducers, lambda kernel, sizes: ready(kernel, (*given, *sizes))
+    )
     files = (str(source), *module.files) if isinstance(source, str | Path) else ()
     return Lowered(module, inputs, outputs, records, files, ops)
+
+
+def named_dims(module: Module) -> tuple[str, ...]:
+    """The symbols of the inputs, then the sizes that kernels find out, each in the order of their first mention: the
+    index into `dims`.
+    """
+    return (*input_dims(module), *upper_bounds(module.main))
+
+
+def input_dims(module: Module) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for arg in module.main.args:
+        for dim in getattr(arg.type, "shape", ()):
+            if isinstance(dim, Expr):
+                found |= dict.fromkeys(sorted(dim.symbols()))
+    return tuple(name for name in found if name not in upper_bounds(module.main))
 
 
 def named_types(names: Sequence[object], values: Sequence[Value]) -> list[tuple[str, Type]]:
@@ -93,9 +118,10 @@ def named_types(names: Sequence[object], values: Sequence[Value]) -> list[tuple[
 
 def run_passes(
     module: Module, passes: tuple[Pass, ...], options: Options, dump: Dump | None = None, verify: bool = False,
-    reproducers: Path | None = None,
+    reproducers: Path | None = None, lowered: Ready = ignore_kernel,
 ) -> list[PassRecord]:  # fmt: skip
     """Run passes on a module with the context that the options ask for."""
-    context = PassContext(options.target, module.pool, CompileOptions(options.opt_level, options.exact))
+    chosen = CompileOptions(options.opt_level, options.exact)
+    context = PassContext(options.target, module.pool, chosen, lowered=lowered)
     manager = PassManager(passes, Checks(verify=verify, reproducers=reproducers), dump)
     return list(manager.run(module, context))

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
-from dlc.driver.build import kernel_funcs, main_text, named_dims
+from dlc.driver.build import kernel_funcs, main_text
+from dlc.driver.pipeline import named_dims
 from dlc.ir.core import Module
 from dlc.target import Target
 

@@ -1,6 +1,7 @@
 """LLVM text to objects, on several processor cores when there is enough of it.
 
-llvmlite holds one lock around LLVM, so threads gain nothing; helper processes do. They are started as this very module
+llvmlite holds one lock around LLVM, so one thread works on it, while Python runs; more of them would gain nothing. When
+much is left in the end, helper processes take their part. They are started as this very module
 (`python -m dlc.driver.workers`), never by forking the caller's program, and only for work of more than about a second.
 """
 
@@ -10,9 +11,11 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from dlc.codegen.llvm_backend import compile_object
+from dlc.codegen.pool import pool_object
 from dlc.driver.watch import ignore_step
 from dlc.errors import InternalError
 from dlc.target import Target
@@ -20,33 +23,55 @@ from dlc.target import Target
 WORTH_A_HELPER = 2_500_000  # characters of LLVM text: about a second of code generation
 
 
-def compile_texts(texts: Sequence[str], target: Target, step: Callable[[], None] = ignore_step) -> list[bytes]:
-    """The object of each text, in order; `step` is called as they get done."""
+class Objects:
+    """The objects of LLVM texts: made by a thread from the first on, and by helper processes too in the end."""
 
-    def compiled(text: str) -> bytes:
-        made = compile_object(text, *settings)
-        step()
-        return made
+    def __init__(self, target: Target, step: Callable[[], None] = ignore_step) -> None:
+        self.settings = (target.triple, target.llvm_cpu, target.llvm_features)
+        self.step = step
+        self._thread = ThreadPoolExecutor(1)
+        self._thread.submit(pool_object, target.arch)  # every library needs it, and there is nothing else yet
+        self._texts: list[str] = []
+        self._made: list[Future[bytes]] = []
 
-    settings = (target.triple, target.llvm_cpu, target.llvm_features)
-    cores = len(os.sched_getaffinity(0))
-    total = sum(map(len, texts))
-    helpers = min(cores - 1, total // WORTH_A_HELPER, 7)
-    if helpers < 1:
-        return [compiled(text) for text in texts]
-    shares: list[list[int]] = [[] for _ in range(helpers + 1)]
-    load = [0] * (helpers + 1)
-    for number in sorted(range(len(texts)), key=lambda n: -len(texts[n])):
-        lightest = load.index(min(load))
-        shares[lightest].append(number)
-        load[lightest] += len(texts[number])
-    started = [_start([texts[n] for n in share], settings) for share in shares[1:]]
-    objects: dict[int, bytes] = {n: compiled(texts[n]) for n in shares[0]}
-    for process, share in zip(started, shares[1:], strict=True):
-        for number, made in zip(share, _finish(process), strict=True):
-            objects[number] = made
-            step()
-    return [objects[n] for n in range(len(texts))]
+    def add(self, text: str) -> None:
+        self._texts.append(text)
+        self._made.append(self._thread.submit(compile_object, text, *self.settings))
+
+    @property
+    def waiting(self) -> int:
+        return sum(not made.done() for made in self._made)
+
+    def finish(self) -> list[bytes]:
+        """All objects, in order; `step` is called for each that was missing."""
+        left = [number for number, made in enumerate(self._made) if not made.done()]
+        total = sum(len(self._texts[number]) for number in left)
+        helpers = min(len(os.sched_getaffinity(0)) - 1, total // WORTH_A_HELPER, 7)
+        shares = self._shares(left, helpers) if helpers > 0 else []
+        started = [_start([self._texts[n] for n in share], self.settings) for share in shares]
+        objects: dict[int, bytes] = {}
+        for number in sorted(set(range(len(self._made))).difference(*shares)):
+            objects[number] = self._made[number].result()
+            if number in left:
+                self.step()
+        for process, share in zip(started, shares, strict=True):
+            for number, made in zip(share, _finish(process), strict=True):
+                objects[number] = made
+                self.step()
+        return [objects[number] for number in range(len(self._made))]
+
+    def _shares(self, left: list[int], helpers: int) -> list[list[int]]:
+        """What each helper takes over of what this process has not begun."""
+        shares: list[list[int]] = [[] for _ in range(helpers + 1)]
+        load = [0] * len(shares)
+        for number in sorted(left, key=lambda n: -len(self._texts[n])):
+            lightest = load.index(min(load))
+            shares[lightest].append(number)
+            load[lightest] += len(self._texts[number])
+        return [[number for number in share if self._made[number].cancel()] for share in shares[1:]]
+
+    def close(self) -> None:
+        self._thread.shutdown(cancel_futures=True)
 
 
 def _start(texts: list[str], settings: tuple[str, str, str]) -> subprocess.Popen[bytes]:

@@ -10,8 +10,10 @@ Division and remainder round towards minus infinity, as Python's do.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 Range = tuple[int | None, int | None]  # inclusive bounds; None: unbounded
 
@@ -19,7 +21,7 @@ Range = tuple[int | None, int | None]  # inclusive bounds; None: unbounded
 class Compound:
     """A part of an expression that is no polynomial: ``//``, ``%``, ``min`` or ``max`` of two."""
 
-    __slots__ = ("_hash", "_key", "kind", "left", "right")
+    __slots__ = ("_hash", "_key", "_names", "kind", "left", "right")
 
     def __init__(self, kind: str, left: Expr, right: Expr) -> None:
         self.kind = kind
@@ -27,6 +29,7 @@ class Compound:
         self.right = right
         self._hash = hash((kind, left, right))
         self._key = ""
+        self._names: tuple[str, ...] | None = None
 
     def __hash__(self) -> int:
         return self._hash
@@ -45,6 +48,12 @@ class Compound:
         self._key = self._key or f"~{self.kind}({self.left}, {self.right})"
         return self._key
 
+    def names(self) -> tuple[str, ...]:
+        """Its symbols, in order."""
+        if self._names is None:
+            self._names = tuple(sorted(self.left.symbols() | self.right.symbols()))
+        return self._names
+
 
 Atom = str | Compound
 Monomial = tuple[Atom, ...]
@@ -54,6 +63,7 @@ def _atom_key(atom: Atom) -> str:
     return atom if isinstance(atom, str) else atom.sort_key()
 
 
+@lru_cache(maxsize=1 << 14)
 def _monomial_key(monomial: Monomial) -> tuple[int, tuple[str, ...]]:
     return (-len(monomial), tuple(map(_atom_key, monomial)))
 
@@ -97,19 +107,14 @@ class Expr:
 
     @property
     def is_symbol(self) -> bool:
-        return (
-            len(self.terms) == 1
-            and self.terms[0][1] == 1
-            and len(self.terms[0][0]) == 1
-            and isinstance(self.terms[0][0][0], str)
-        )
+        if len(self.terms) != 1:
+            return False
+        monomial, factor = self.terms[0]
+        return factor == 1 and len(monomial) == 1 and isinstance(monomial[0], str)
 
     def coefficient(self, symbol: str) -> int:
         """The coefficient of the linear term in `symbol`."""
-        for monomial, factor in self.terms:
-            if monomial == (symbol,):
-                return factor
-        return 0
+        return next((factor for monomial, factor in self.terms if monomial == (symbol,)), 0)
 
     def symbols(self) -> frozenset[str]:
         if self._symbols is None:
@@ -119,7 +124,7 @@ class Expr:
                     if isinstance(atom, str):
                         found.add(atom)
                     else:
-                        found |= atom.left.symbols() | atom.right.symbols()
+                        found.update(atom.names())
             self._symbols = frozenset(found)
         return self._symbols
 
@@ -299,10 +304,8 @@ def _divide(left: Expr, right: Expr) -> Expr:
                 return whole + _divide(rest, right)
     elif left == right:
         return const(1)
-    elif all(m for m, _ in left.terms) and right.is_symbol:
-        name = right.terms[0][0][0]
-        if left.terms and all(name in m for m, _ in left.terms):
-            return _normal({_without(m, name): f for m, f in left.terms})
+    elif right.is_symbol and left.terms and all(right.terms[0][0][0] in m for m, _ in left.terms):
+        return _normal({_without(m, right.terms[0][0][0]): f for m, f in left.terms})
     return ZERO if not left.terms else _compound("//", left, right)
 
 
@@ -376,20 +379,20 @@ _FOLD: dict[str, Callable[[Expr, Expr], Expr]] = {"//": _divide, "%": _modulo, "
 def _substitute_atom(atom: Atom, values: Mapping[str, Expr | int]) -> Expr:
     if isinstance(atom, str):
         return as_expr(values[atom]) if atom in values else sym(atom)
+    return _substituted(atom, tuple(map(values.get, atom.names())))
+
+
+@lru_cache(maxsize=1 << 14)  # a kernel's accesses share most of their quotients
+def _substituted(atom: Compound, replacements: tuple[Expr | int | None, ...]) -> Expr:
+    values = {name: new for name, new in zip(atom.names(), replacements, strict=True) if new is not None}
     return _FOLD[atom.kind](atom.left.substitute(values), atom.right.substitute(values))
 
 
+_NUMBERS: dict[str, Callable[[int, int], int]] = {"//": operator.floordiv, "%": operator.mod, "min": min, "max": max}
+
+
 def _evaluate(atom: Compound, values: Mapping[str, int]) -> int:
-    left, right = atom.left.evaluate(values), atom.right.evaluate(values)
-    match atom.kind:
-        case "//":
-            return left // right
-        case "%":
-            return left % right
-        case "min":
-            return min(left, right)
-        case _:
-            return max(left, right)
+    return _NUMBERS[atom.kind](atom.left.evaluate(values), atom.right.evaluate(values))
 
 
 # -- ranges: what simplifies an index of a split loop -----------------------------------------------------------------
@@ -455,6 +458,12 @@ def simplify(expr: Expr, ranges: Mapping[str, Range]) -> Expr:
 
 
 def _simplify_atom(atom: Compound, ranges: Mapping[str, Range]) -> Expr:
+    return _simplified(atom, tuple(map(ranges.get, atom.names())))
+
+
+@lru_cache(maxsize=1 << 14)
+def _simplified(atom: Compound, limits: tuple[Range | None, ...]) -> Expr:
+    ranges = {name: limit for name, limit in zip(atom.names(), limits, strict=True) if limit is not None}
     left, right = simplify(atom.left, ranges), simplify(atom.right, ranges)
     if atom.kind in ("//", "%") and right.is_const and right.value > 0:
         whole, rest = split_multiples(left, right.value)

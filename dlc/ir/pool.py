@@ -68,6 +68,11 @@ class ConstantPool:
             self._arrays[ref.key] = found
         return found
 
+    def read(self, ref: DenseRef) -> Array:
+        """Like `get`, for the last time: what is computed or read for this call is not kept."""
+        found = self._arrays.get(ref.key)
+        return self._lazy[ref.key]() if found is None else found
+
     def __contains__(self, ref: DenseRef) -> bool:
         return ref.key in self._arrays or ref.key in self._lazy
 

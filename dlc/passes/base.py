@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from dlc.errors import InternalError
-from dlc.ir.core import Module
+from dlc.ir.core import Func, Module
 from dlc.ir.levels import Level
 from dlc.ir.pool import ConstantPool
 from dlc.ir.rewrite import Explain
@@ -23,14 +24,23 @@ class CompileOptions:
     exact: bool = False  # no algorithm that reassociates beyond summation order
 
 
+def ignore_kernel(kernel: Func, sizes: tuple[str, ...]) -> None:
+    """Nobody waits for it."""
+
+
 @dataclass
 class PassContext:
-    """What passes may ask: the machine, the user's options, the pool of constants; and where they say what they did."""
+    """What passes may ask: the machine, the user's options, the pool of constants; and where they say what they did.
+
+    `lowered` is called with each kernel as soon as it will not change any more, so that LLVM can work on it while the
+    next one is lowered, and with the names of the sizes that kernels have found by then, its own included.
+    """
 
     target: Target
     pool: ConstantPool
     options: CompileOptions = field(default_factory=CompileOptions)
     explain: Explain = field(default_factory=Explain)
+    lowered: Callable[[Func, tuple[str, ...]], None] = ignore_kernel
 
 
 class PassFailed(InternalError):

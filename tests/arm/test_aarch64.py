@@ -15,9 +15,10 @@ from onnx import helper
 
 import dlc
 from dlc.codegen.llvm_backend import emit_assembly
-from dlc.driver.build import build_artifact, emit_model
+from dlc.driver.build import build_artifact
 from dlc.driver.compile import write_library
 from dlc.driver.pipeline import Options, lowered_module
+from dlc.driver.single import model_text
 from dlc.ir.eval.interpreter import evaluate
 from dlc.target import Target
 from tests.differential.compiling import assert_same_meaning, lowered
@@ -104,15 +105,14 @@ def test_random_modules_on_arm(qemu: str, tmp_path_factory: pytest.TempPathFacto
 def test_tiles_multiply_by_element_and_stay_in_registers(make: object) -> None:
     made = make()  # type: ignore[operator]  # one of the functions above
     direct = replace(ARM, exact=True)  # the transforms of Winograd's tiles hold more than there are registers
-    emitted = emit_model(lowered_module(made.SerializeToString(), direct).module, ARM.target)
     target = ARM.target
+    text = model_text(lowered_module(made.SerializeToString(), direct).module, target)
     tiles = []
-    for text in emitted.texts:
-        assembly = emit_assembly(text, target.triple, target.llvm_cpu, target.llvm_features)
-        for body in inner_loops(assembly):
-            products = [line for line in body if MULTIPLY_ADD.match(line)]
-            if len(products) >= 8:
-                tiles.append((body, products, stack_accesses(body, assembly)))
+    assembly = emit_assembly(text, target.triple, target.llvm_cpu, target.llvm_features)
+    for body in inner_loops(assembly):
+        products = [line for line in body if MULTIPLY_ADD.match(line)]
+        if len(products) >= 8:
+            tiles.append((body, products, stack_accesses(body, assembly)))
     assert tiles, "no tile has been found"
     for body, products, spilled in tiles:
         by_element = [line for line in products if BY_ELEMENT.match(line)]

@@ -46,7 +46,7 @@ def test_failure_elsewhere_leaves_a_report(folder: Path, relu: Path, monkeypatch
     def broken(*_: object) -> None:
         raise InternalError("the emitter is broken")
 
-    monkeypatch.setattr(build, "emit_model", broken)
+    monkeypatch.setattr(build, "emit_kernel", broken)
     errors, report = defect("compile", relu, "-o", "out.so")
     assert "the emitter is broken" in errors
     text = report.read_text()

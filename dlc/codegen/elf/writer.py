@@ -6,7 +6,7 @@ import contextlib
 import os
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -23,21 +23,20 @@ Buffer = bytes | bytearray | memoryview | np.ndarray
 
 @record
 class WeightSegment:
-    """`size` bytes of weights given as pieces at offsets; what no piece covers is zero."""
+    """`size` bytes of weights given as pieces at ascending offsets; what no piece covers is zero."""
 
     size: int
-    pieces: Sequence[tuple[int, Buffer]] = ()
+    pieces: Iterable[tuple[int, Buffer]] = ()
 
 
 def write_image(image: Image, output: str | os.PathLike[str], weights: WeightSegment, entry: int) -> None:
     """Write next to the output under another name, then rename: readers see the old file or the whole new one."""
     path = Path(output)
-    pieces = checked_pieces(weights)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb", opener=create_executable) as file:
             write_sections(file, image, entry)
-            write_pieces(file, image[".weights"], pieces)
+            write_pieces(file, image[".weights"], weights)
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
@@ -54,17 +53,6 @@ def remove_leftover(path: Path) -> None:
 def create_executable(path: str, flags: int) -> int:
     """Open with the permissions a linker gives, less the umask."""
     return os.open(path, flags, 0o777)
-
-
-def checked_pieces(weights: WeightSegment) -> list[tuple[int, memoryview]]:
-    """The pieces as flat bytes in ascending order, refused if they overlap or stick out."""
-    pieces = sorted(((offset, flat_bytes(buffer)) for offset, buffer in weights.pieces), key=lambda piece: piece[0])
-    end = 0
-    for offset, view in pieces:
-        if offset < end or offset + len(view) > weights.size:
-            raise InternalError(f"the weight at offset {offset} overlaps another or passes the end of the segment")
-        end = offset + len(view)
-    return pieces
 
 
 def flat_bytes(buffer: Buffer) -> memoryview:
@@ -93,9 +81,14 @@ def write_sections(file: IO[bytes], image: Image, entry: int) -> None:
         file.write(section_header(image, section))
 
 
-def write_pieces(file: IO[bytes], section: OutputSection, pieces: Sequence[tuple[int, memoryview]]) -> None:
-    """The weights; gaps stay holes in the file and read as zero."""
-    for offset, view in pieces:
+def write_pieces(file: IO[bytes], section: OutputSection, weights: WeightSegment) -> None:
+    """The weights, refused if they overlap or stick out; gaps stay holes in the file and read as zero."""
+    end = 0
+    for offset, buffer in weights.pieces:
+        view = flat_bytes(buffer)
+        if offset < end or offset + len(view) > weights.size:
+            raise InternalError(f"the weight at offset {offset} overlaps another or passes the end of the segment")
+        end = offset + len(view)
         file.seek(section.offset + offset)
         file.write(view)
     if section.size:

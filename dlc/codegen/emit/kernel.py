@@ -10,7 +10,6 @@ through; one that has none is a single chunk and ignores the bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from dlc.codegen.emit import arith, contract, effects, memory, transpose
 from dlc.codegen.emit.control import CONTROL, emit_for
@@ -23,6 +22,7 @@ from dlc.ir.dialects import buf, loop
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 from dlc.ir.scratch import STACK_BYTES, byte_size, scratch_offsets
+from dlc.record import record
 from dlc.target import Target
 
 EMITTERS: dict[type[Op], Callable[..., str | None]] = {
@@ -30,7 +30,7 @@ EMITTERS: dict[type[Op], Callable[..., str | None]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class EmittedKernel:
     """LLVM text of one function, what it must declare, and how many chunks its work has."""
 

@@ -75,7 +75,7 @@ def conv_transpose(op: ops.ConvTranspose, x: Array, w: Array) -> Array:
                 (tap[n], x.shape[2 + n], per_axis(op.strides, n)) for n in range(spatial)
             )
         )
-        total[(slice(None), slice(None), *target)] += part.reshape(x.shape[0], groups * w.shape[1], *x.shape[2:])
+        total[(slice(None), slice(None), *target)] += part.reshape(x.shape[0], total.shape[1], *x.shape[2:])
     cuts = [spatial_pads(op.pads, n) for n in range(spatial)]
     kept = [slice(before, size - after) for (before, after), size in zip(cuts, whole, strict=True)]
     return total[(slice(None), slice(None), *kept)]

@@ -11,7 +11,6 @@ constant is simply laid out differently.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Block, Module, Op, Region, Value
@@ -35,13 +34,14 @@ from dlc.passes.graph.layouts import (
     weight_layout,
     winograd_halo,
 )
+from dlc.record import record
 from dlc.target import Target
 
 IMAGE_ROOTS = (graph_nn.Conv, graph_nn.ConvTranspose, graph_nn.Pool)
 FOLLOWERS = (graph_shape.Resize, graph_nn.Reduce, graph_shape.Concat, graph_nn.Lrn, graph_nn.BatchNorm)
 
 
-@dataclass(frozen=True)
+@record
 class ChooseLayout(Pass):
     """See the top of the file."""
 

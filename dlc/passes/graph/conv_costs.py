@@ -6,12 +6,12 @@ to come from beyond the second-level cache. Sizes that are not known count as `T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 from dlc.ir.dialects.graph_winograd import WINDOW, places
 from dlc.ir.expr import Dim
 from dlc.passes.lower.tiles import best_tile, even_parts, tile_cycles
+from dlc.record import record
 from dlc.target import Target
 
 TYPICAL = 56  # rows and columns of an image whose size is not known
@@ -28,7 +28,7 @@ THREADS = (2, 4)  # how well these share the parts counts for
 SHARE_WEIGHT = 0.3  # as much
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConvSize:
     """Images, rows and columns of the result, channels of x and of the result."""
 
@@ -39,7 +39,7 @@ class ConvSize:
     outputs: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WinogradPlan:
     """Tiles of tile x tile outputs, `part` of them at a time or (0) all in three steps, and the predicted cycles.
 

@@ -12,10 +12,7 @@ The evaluator does the arithmetic, so that folding means what the IR means. What
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import ClassVar
-
-import numpy as np
 
 from dlc.errors import UserError
 from dlc.ir.attrs import attribute_text
@@ -31,12 +28,13 @@ from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.ir.types import STRING, Array, TensorType
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.fusion_roles import is_index_map
+from dlc.record import record
 
 GROWTH = 2
 LAZY = 1 << 14  # elements from which hashing the contents costs more than it is worth
 
 
-@dataclass(frozen=True)
+@record
 class FoldConstants(Pass):
     name: ClassVar[str] = "fold-constants"
     needs: ClassVar[Level] = Level.GRAPH
@@ -49,7 +47,7 @@ class FoldConstants(Pass):
         return apply_patterns(module, [OpOverConstants(self.few, self.most)], cx)
 
 
-@dataclass(frozen=True)
+@record
 class OpOverConstants(Pattern[Op]):
     few: int
     most: int
@@ -97,7 +95,7 @@ def folded_value(op: Op, constants: list[Constant], pool: ConstantPool) -> Dense
     return pool.add_lazy(hashlib.blake2b(text.encode(), digest_size=10).hexdigest(), compute)
 
 
-@dataclass(frozen=True)
+@record
 class Computation:
     """What a folded op computes, to be run now or later."""
 
@@ -107,7 +105,7 @@ class Computation:
 
     def __call__(self) -> Array:
         (array,) = evaluate_op(self.op, [self.pool.get(ref) for ref in self.operands], pool=self.pool)
-        return np.ascontiguousarray(array).reshape(array.shape)
+        return array  # perhaps a view: what packs it has to copy it anyway
 
 
 def detached(op: Op) -> Op:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from dlc.errors import InternalError
 from dlc.ir.core import Op, Value
@@ -13,6 +12,7 @@ from dlc.ir.expr import Dim
 from dlc.ir.types import Layout, TensorType
 from dlc.passes.graph.joined import concat_of, may_share
 from dlc.passes.lower.tiles import best_tile
+from dlc.record import record
 from dlc.target import Target
 
 Halo = tuple[tuple[int, int], ...]
@@ -110,7 +110,7 @@ def recurrent_layout(lanes: int) -> Layout:
     return Layout((0, 3, 1, 2), ((3, lanes),))
 
 
-@dataclass(frozen=True)
+@record
 class Placement:
     """What the readers of a value ask of its layout."""
 

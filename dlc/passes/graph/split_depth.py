@@ -9,7 +9,6 @@ they lie, those of a weight are other constants, and the sums are epilogues.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -23,12 +22,13 @@ from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns, rebuilt
 from dlc.ir.types import TensorType
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.layouts import panel_columns
+from dlc.record import record
 from dlc.target import Target
 
 USUAL_ROWS = 128  # where the number of rows has a name
 
 
-@dataclass(frozen=True)
+@record
 class SplitDepth(Pass):
     name: ClassVar[str] = "split-depth"
     needs: ClassVar[Level] = Level.GRAPH
@@ -42,7 +42,7 @@ class SplitDepth(Pass):
         return apply_patterns(module, [DeepProduct(cx.target, self.least, cache)], cx)
 
 
-@dataclass(frozen=True)
+@record
 class DeepProduct(Pattern[MatMul]):
     target: Target
     least: int

@@ -10,7 +10,6 @@ weights to read. The choice falls per convolution, by predicted cycles and by ho
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dlc.ir.core import Module, Value
@@ -24,12 +23,13 @@ from dlc.ir.types import F32
 from dlc.ir.winograd import TILES, error_growth
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.conv_costs import ConvSize, WinogradPlan, direct_cycles, known, lanes, winograd_plan
+from dlc.record import record
 from dlc.target import Target
 
 EPSILON = 2.0**-24  # unit roundoff of f32
 
 
-@dataclass(frozen=True)
+@record
 class Winograd(Pass):
     name: ClassVar[str] = "winograd"
     needs: ClassVar[Level] = Level.GRAPH
@@ -44,7 +44,7 @@ class Winograd(Pass):
         return apply_patterns(module, [ConvByWinograd(cx.target, self.gain, self.error)], cx)
 
 
-@dataclass(frozen=True)
+@record
 class ConvByWinograd(Pattern[Conv]):
     target: Target
     gain: float

@@ -14,11 +14,21 @@ from dlc.ir.types import INDEX
 
 def named_loops(root: Func | Op, name: str) -> list[loop.For]:
     """All loops called `name`, in program order. (A transform may have made several from one.)"""
-    return [op for op in root.walk() if isinstance(op, loop.For) and op.name_hint == name]
+    return [op for op in all_loops(root) if op.name_hint == name]
 
 
 def all_loops(root: Func | Op) -> list[loop.For]:
-    return [op for op in root.walk() if isinstance(op, loop.For)]
+    return [op for op in walk_nests(root) if isinstance(op, loop.For)]
+
+
+def walk_nests(root: Func | Op) -> Iterator[Op]:
+    """The ops at and in `root` that have regions, outer before inner: few among many."""
+    if isinstance(root, Op):
+        yield root
+    for region in root.regions if isinstance(root, Op) else (root.body,):
+        for block in region.blocks:
+            for op in [op for op in block.ops if op.regions]:
+                yield from walk_nests(op)
 
 
 def variable_ranges(op: Op) -> dict[Value, Range]:
@@ -29,9 +39,8 @@ def variable_ranges(op: Op) -> dict[Value, Range]:
         if isinstance(around, loop.For):
             _note(around, ranges)
         around = around.parent_op()
-    for inner in op.walk():
-        if isinstance(inner, loop.For):
-            _note(inner, ranges)
+    for inner in all_loops(op):
+        _note(inner, ranges)
     return ranges
 
 

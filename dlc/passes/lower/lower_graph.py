@@ -170,7 +170,7 @@ class _Lowering:
         key = ("halo", kind)
         if key not in self.kernels:
             name = self.fresh_name("halo")
-            self.module.add(halo_kernel(kind, name, self.library, self.cx.target))
+            self.add(halo_kernel(kind, name, self.library, self.cx.target))
             self.kernels[key] = name
         self.append_call(self.kernels[key], [buffer], 1, loc)
 
@@ -181,6 +181,7 @@ class _Lowering:
 
     def call(self, group: graph_flow.Group, inputs: list[Value], results: list[Value]) -> None:
         key = group_key(group)
+        found = {op.size: at_most(op.size_bound(), self.uppers) for op in group.walk() if isinstance(op, Counting)}
         if key not in self.kernels:
             root = group.kernel.replace(".", "_")
             name = self.fresh_name(root)
@@ -190,12 +191,16 @@ class _Lowering:
                 if isinstance(value, int):
                     lowered.func.attrs[parameter] = value
             lowered.func.attrs["operations"] = operations(group)
-            self.module.add(lowered.func)
+            self.add(lowered.func, tuple(found))
             self.kernels[key] = name
-        found = {op.size: at_most(op.size_bound(), self.uppers) for op in group.walk() if isinstance(op, Counting)}
         self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc, tuple(found))
         if found:
             self.publish(found)
+
+    def add(self, kernel: Func, found: tuple[str, ...] = ()) -> None:
+        """`kernel` is finished, and makes the sizes `found` known."""
+        self.module.add(kernel)
+        self.cx.lowered(kernel, (*self.uppers, *found))
 
     def publish(self, found: dict[str, Expr]) -> None:
         """Note the sizes that a kernel has found, and check what can be checked of the model's assumptions now."""

@@ -7,9 +7,9 @@ take, and never less than the latency of an FMA over the accumulators that hide 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
+from dlc.record import record
 from dlc.target import Target
 
 BETTER_ROWS = 0.999  # a tile of more rows must be predicted to take this share of the time of one of fewer,
@@ -23,7 +23,7 @@ PANEL_VECTORS = 4  # more columns than that spill: the code generator loads them
 
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tile:
     """A choice and what it is predicted to cost, in cycles per step of the reduction over the whole plane."""
 
@@ -108,7 +108,7 @@ def best_rows(extent: int | None, vectors: int, target: Target, panels: bool = F
     return rows
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImageTile:
     """A tile of an image: `lines` rows of the image by `columns`, for so many vectors; `cost` as in `Tile`."""
 

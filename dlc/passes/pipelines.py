@@ -14,6 +14,7 @@ from dlc.passes.graph.fold_scale import FoldScale
 from dlc.passes.graph.fuse_elementwise import FuseElementwise
 from dlc.passes.graph.fuse_epilogue import FuseEpilogue
 from dlc.passes.graph.fuse_producers import FuseProducers
+from dlc.passes.graph.merge_groups import MergeGroups
 from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
@@ -65,8 +66,9 @@ FUSE: tuple[Pass, ...] = (
 )
 
 ALGORITHMS: tuple[Pass, ...] = (
+    MergeGroups(),  # after all folding into weights, which it makes larger
     Winograd(),  # after all folding into weights, before fusion: what it makes takes an epilogue too
-    FoldConstants(),  # transforms the weights
+    FoldConstants(),  # computes the weights that the two left as expressions
     EliminateDeadCode(),
 )
 

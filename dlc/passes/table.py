@@ -22,6 +22,7 @@ from dlc.passes.graph.fuse_producers import FuseProducers
 from dlc.passes.graph.merge_groups import MergeGroups
 from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.outline_remaining import OutlineRemaining
+from dlc.passes.graph.phases_to_channels import PhasesToChannels
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
@@ -48,6 +49,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     MergeGroups,
     MoveStrides,
     OutlineRemaining,
+    PhasesToChannels,
     PlanMemory,
     RecognizeGelu,
     RecognizeLayerNorm,

@@ -71,6 +71,19 @@ def in_groups(batch: int | str, *sizes: int | str) -> onnx.ModelProto:
     return network.model(batch, *sizes)
 
 
+def transposed(shape: tuple[int, ...], weights: tuple[int, ...], **attrs: object) -> onnx.ModelProto:
+    """A transposed convolution of few output channels, with bias and what follows."""
+    rng = np.random.default_rng(8)
+    w = rng.standard_normal(weights) / np.sqrt(np.prod(weights[:1] + weights[2:]))
+    nodes = [
+        helper.make_node("ConvTranspose", ["x", "w", "b"], ["c"], **attrs),
+        helper.make_node("Tanh", ["c"], ["d"]),
+        helper.make_node("LeakyRelu", ["d"], ["y"]),
+    ]
+    y = (shape[0], weights[1], *["?" for _ in shape[2:]])
+    return model_of(nodes, [weight("w", w), weight("b", rng.standard_normal(weights[1]))], shape, y)
+
+
 def expected(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {"x": x})[0])
@@ -107,3 +120,22 @@ def test_images_of_any_axes_stay_in_blocks(sizes: tuple[int, ...]) -> None:
     module = lowered_module(any_axes(1, *sizes), Options(Target.parse("x86-64-v4"))).module
     names = [name for name in module.funcs if name.startswith("relayout")]
     assert len(names) <= 2, "the image and the result alone are copied"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("shape", "weights", "attrs"),
+    [
+        ((1, 64, 12, 13), (64, 3, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+        ((2, 5, 7, 6), (5, 2, 5, 3), {"strides": [2, 3], "pads": [1, 0, 2, 1], "output_padding": [1, 0]}),
+        ((1, 20, 9), (20, 2, 6), {"strides": [4], "pads": [1, 1]}),
+        ((1, 20, 9, 5, 5), (20, 1, 3, 3, 3), {"strides": [2, 2, 2], "pads": [1] * 6, "output_padding": [1, 1, 1]}),
+        ((1, 20, 5, 5), (20, 1, 3, 2), {"strides": [3, 4]}),  # phases without taps
+        ((1, 3, 1, 1), (3, 2, 4, 4), {"strides": [4, 4]}),
+    ],
+)
+def test_transposed_to_few_channels(
+    shape: tuple[int, ...], weights: tuple[int, ...], attrs: dict[str, object], target: str
+) -> None:
+    model, x = transposed(shape, weights, **attrs), image(*shape)
+    assert_close(dlc.compile(model, target=target)(x), expected(model, x), "network")

@@ -14,8 +14,10 @@ from dlc.passes.graph.fold_scale import FoldScale
 from dlc.passes.graph.fuse_elementwise import FuseElementwise
 from dlc.passes.graph.fuse_epilogue import FuseEpilogue
 from dlc.passes.graph.fuse_producers import FuseProducers
+from dlc.passes.graph.merge_groups import MergeGroups
 from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.outline_remaining import OutlineRemaining
+from dlc.passes.graph.phases_to_channels import PhasesToChannels
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
@@ -65,6 +67,9 @@ FUSE: tuple[Pass, ...] = (
 )
 
 ALGORITHMS: tuple[Pass, ...] = (
+    MergeGroups(),  # after all folding into weights, which it makes larger
+    PhasesToChannels(),
+    FoldConstants(),  # computes the weights that these two left as expressions: winograd asks for constants
     Winograd(),  # after all folding into weights, before fusion: what it makes takes an epilogue too
     FoldConstants(),  # transforms the weights
     EliminateDeadCode(),

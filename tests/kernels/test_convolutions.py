@@ -43,7 +43,44 @@ PLAIN_RESULTS = [
 ]
 
 
-@pytest.mark.parametrize("given", [*SIZES, *PLAIN_RESULTS], ids=str)
+def image(rank: int, *sides: tuple[int, int]) -> Layout:
+    """An image in blocks of 16 channels, with a halo."""
+    return Layout(tuple(range(rank)), ((1, 16),), ((0, 0), (0, 0), *sides) if sides else ())
+
+
+def weights(rank: int, inputs: int = 16) -> Layout:
+    return Layout(tuple(range(rank)), ((1, inputs), (0, 16)) if inputs > 1 else ((0, 16),))
+
+
+DEEP_HALO = image(5, (1, 1), (1, 1), (1, 1))
+CUBE, FLAT = {"pads": (1,) * 6}, Layout((0, 1, 2), (), ((0, 0), (0, 0), (3, 3)))
+ANY_RANK = [
+    trial(graph_nn.Conv, f32(*x), f32(*w), layouts=(given, weights(len(w), inputs)), layout=made, **attrs)
+    for x, w, given, inputs, made, attrs in (
+        # one axis
+        ((2, 32, 31), (40, 32, 3), image(3, (1, 1)), 16, image(3), {"pads": (1, 1)}),
+        ((1, 16, 9), (16, 16, 2), image(3), 16, image(3, (0, 3)), {"dilations": (3,)}),
+        ((1, 3, 50), (16, 3, 7), FLAT, 1, image(3), {"pads": (3, 3), "strides": (2,)}),
+        ((1, 48, 17), (33, 48, 1), image(3), 16, image(3), {}),
+        ((1, 20, 40), (20, 1, 5), image(3, (2, 2)), 1, image(3), {"pads": (2, 2), "groups": 20}),
+        ((1, 16, 80), (16, 1, 41), image(3, (20, 20)), 1, image(3), {"pads": (20, 20), "groups": 16}),
+        ((1, 32, 24), (32, 16, 3), image(3, (1, 1)), 16, None, {"pads": (1, 1), "groups": 2}),
+        # three
+        ((1, 16, 3, 5, 4), (33, 16, 3, 3, 3), DEEP_HALO, 16, image(5), CUBE),
+        ((2, 16, 4, 7, 7), (16, 16, 1, 3, 2), image(5), 16, image(5), {"strides": (2, 1, 2)}),
+        ((1, 32, 2, 3, 19), (16, 32, 1, 1, 1), image(5), 16, image(5), {}),
+        ((1, 18, 3, 4, 5), (18, 1, 3, 3, 3), DEEP_HALO, 1, image(5), CUBE | {"groups": 18}),
+        # groups of whole blocks
+        ((1, 64, 7, 7), (64, 16, 3, 3), halo(1, 1), 16, BLOCKED, PADDED | {"groups": 4}),
+        ((2, 32, 9, 30), (64, 16, 3, 3), halo(1, 1), 16, BLOCKED, PADDED | {"groups": 2, "strides": (2, 2)}),
+        ((1, 96, 5, 1), (96, 32, 1, 1), BLOCKED, 16, halo(1, 1), {"groups": 3}),
+        ((1, 512, 4, 4), (512, 256, 3, 3), halo(1, 1), 16, BLOCKED, PADDED | {"groups": 2}),
+        ((1, 32, 8, 20), (32, 16, 3, 3), halo(1, 1), 16, None, PADDED | {"groups": 2}),
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [*SIZES, *PLAIN_RESULTS, *ANY_RANK], ids=str)
 def test_sizes_and_layouts(given: Trial) -> None:
     check(given.make, given.arrays, given.types(), given.close)
 

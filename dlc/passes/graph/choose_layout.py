@@ -27,6 +27,7 @@ from dlc.passes.graph.layouts import (
     blocked_image,
     conv_kind,
     halo_for,
+    is_image,
     panel_columns,
     panel_layout,
     recurrent_layout,
@@ -91,7 +92,7 @@ class _Worker:
     # -- kinds of groups ---------------------------------------------------------------------------------------------
 
     def conv(self, group: graph_flow.Group, root: graph_nn.Conv) -> None:
-        kind = conv_kind(root)
+        kind = conv_kind(root, self.lanes)
         x = tensor_type(root.x)
         source = outer_of(group, root.x)
         have = tensor_type(source).layout or Layout(tuple(range(x.rank)))
@@ -99,7 +100,8 @@ class _Worker:
         # a plain image is read as it is, unless it must be copied anyway, for its halo
         copied = bool(halo) and not _serves(have, Layout(have.order, have.blocks, halo), x.rank)
         whole = isinstance(x.shape[1], int) and x.shape[1] % self.lanes == 0
-        blocked_input = kind == "depthwise" or (kind == "dense" and (bool(have.blocks) or (copied and whole)))
+        may_block = kind == "dense" and (bool(have.blocks) or (copied and whole))
+        blocked_input = kind in ("depthwise", "grouped") or may_block
         wanted = blocked_image(x.rank, self.lanes, halo) if blocked_input else Layout(tuple(range(x.rank)), (), halo)
         if not _serves(have, wanted, x.rank):
             self.set_operand(group, root.x, wanted)
@@ -136,11 +138,12 @@ class _Worker:
         x = root.operands[0]
         kind = tensor_type(x)
         few = isinstance(kind.shape[1], int) and kind.shape[1] < self.lanes // 2
-        if kind.rank != 4 or not kind.scalar.is_float or kind.scalar.bits > 32 or (few and kind.layout is None):
+        if not is_image(kind) or not kind.scalar.is_float or (few and kind.layout is None):
             self.follower(group, root)
             return
-        wanted = blocked_image(4, self.lanes, halo_for(root) if isinstance(root, graph_nn.ConvTranspose) else ())
-        if not _serves(tensor_type(outer_of(group, x)).layout, wanted, 4):
+        halo = halo_for(root) if isinstance(root, graph_nn.ConvTranspose) else ()
+        wanted = blocked_image(kind.rank, self.lanes, halo)
+        if not _serves(tensor_type(outer_of(group, x)).layout, wanted, kind.rank):
             self.set_operand(group, x, wanted)
         if isinstance(root, graph_nn.ConvTranspose):
             if root.groups != 1:
@@ -153,9 +156,9 @@ class _Worker:
     def follower(self, group: graph_flow.Group, root: Op | None) -> None:
         """Element-wise groups and a few others take over the layout of the images that they read."""
         follows = root is None or isinstance(root, FOLLOWERS)
-        images = [v for v in group.operands if (tensor_type(v).layout or Layout(())).blocks]
-        ranks = {tensor_type(v).rank for v in group.results}
-        alike = follows and bool(images) and ranks == {4} and self._keeps_channels(group, root)
+        images = [v for v in group.operands if (tensor_type(v).layout or Layout(())).blocks == ((1, self.lanes),)]
+        ranks = {tensor_type(v).rank for v in (*images, *group.results)}
+        alike = follows and bool(images) and len(ranks) == 1 and self._keeps_channels(group, root)
         if alike:
             self.results(group, True)
             return
@@ -206,7 +209,7 @@ class _Worker:
         """Choose the layouts of a group's results."""
         for number, value in enumerate(group.results):
             kind = tensor_type(value)
-            placed = Placement(value, self.lanes).layout(blocked and kind.rank == 4 and kind.scalar.bits <= 32)
+            placed = Placement(value, self.lanes).layout(blocked and is_image(kind))
             yielded = group.body.block.terminator.operands[number]
             self.place(group, yielded, placed)
         for value, laid_out in zip(group.results, group.infer(), strict=True):

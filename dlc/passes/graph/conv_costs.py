@@ -20,6 +20,7 @@ FEW_REGISTERS = 1.4  # with 16 of them, the transforms go through the stack
 FROM_MEMORY = 4.0  # bytes a cycle, prefetched: weights are read once per inference
 FROM_L3 = 6.5
 FROM_L2 = 40.0
+WRITTEN = 32.0  # bytes a cycle, to memory that other kernels have used since
 TILE_START = 30  # cycles in which a register tile fills and empties
 SHARE_OF_L2 = 0.6  # what of it can be counted on
 MOST_TILES = 128  # in a part
@@ -111,9 +112,15 @@ def part_cycles(size: ConvSize, tile: int, part: int, target: Target, rate: floa
     weights = places(tile) * size.inputs * vectors_out * lanes(target) * 4
     streamed = weights / (rate if weights > room else FROM_L2)
     products = places(tile) * product_cycles(part, vectors_out, size.inputs, target)
-    scratch = places(tile) * (vectors_in + vectors_out) * lanes(target) * 4 * part
+    scratch = scratch_bytes(size, tile, part, target)
     spilled = 2 * scratch / FROM_L3 if scratch > room else 0.0
     return transforms + max(products, streamed) + spilled
+
+
+def scratch_bytes(size: ConvSize, tile: int, part: int, target: Target) -> int:
+    """What the transformed tiles and their products take."""
+    vectors = blocks(size.inputs, target) + blocks(size.outputs, target)
+    return places(tile) * vectors * lanes(target) * 4 * part
 
 
 def sharing(chunks: int) -> float:
@@ -132,5 +139,6 @@ def winograd_plan(size: ConvSize, tile: int, target: Target) -> WinogradPlan:
             plans.append(WinogradPlan(tile, part, cycles, cycles * (1 + SHARE_WEIGHT * unevenness)))
     least = min(plan.weighted for plan in plans)
     best = next(plan for plan in plans if plan.weighted <= AS_GOOD * least)
-    whole = part_cycles(size, tile, tiles * size.images, target, FROM_MEMORY)
+    count = tiles * size.images
+    whole = part_cycles(size, tile, count, target, FROM_MEMORY) + scratch_bytes(size, tile, count, target) / WRITTEN
     return WinogradPlan(tile, 0, whole, whole) if whole < best.weighted else best

@@ -29,14 +29,24 @@ def blocked_image(rank: int, lanes: int, halo: Halo) -> Layout:
     return Layout(tuple(range(rank)), ((1, lanes),), halo if any(a or b for a, b in halo) else ())
 
 
-def conv_kind(op: graph_nn.Conv | graph_nn.ConvTranspose) -> str:
-    """``dense``, ``depthwise`` or ``plain`` (grouped otherwise, other ranks and types: no blocks of channels)."""
+def is_image(kind: TensorType) -> bool:
+    """Whether a tensor may lie in blocks of channels: images of one to three axes."""
+    return 3 <= kind.rank <= 5 and kind.scalar.bits <= 32
+
+
+def conv_kind(op: graph_nn.Conv, lanes: int) -> str:
+    """``dense``, ``depthwise``, ``grouped`` (in whole blocks), or ``plain``: no blocks of channels."""
     x, w = tensor_type(op.x), tensor_type(op.w)
-    if x.rank != 4 or not x.scalar.is_float or x.scalar.bits > 32:
+    if not is_image(x) or not x.scalar.is_float:
         return "plain"
     if op.groups == 1:
         return "dense"
-    return "depthwise" if w.shape[0] == op.groups and w.shape[1] == 1 else "plain"
+    outputs, inputs = w.shape[:2]
+    if outputs == op.groups and inputs == 1:
+        return "depthwise"
+    if not (isinstance(inputs, int) and isinstance(outputs, int)):
+        return "plain"
+    return "plain" if inputs % lanes or outputs // op.groups % lanes else "grouped"
 
 
 def halo_for(op: graph_nn.Conv | graph_nn.ConvTranspose) -> Halo:
@@ -131,8 +141,6 @@ class Placement:
     def _needed(self, reader: Reader) -> Halo:
         if isinstance(reader, WinogradConv | WinogradInput):
             return winograd_halo(reader)
-        if tensor_type(self.value).rank != 4 and isinstance(reader, graph_nn.Conv) and conv_kind(reader) == "plain":
-            return ()
         return halo_for(reader)
 
     def together(self) -> list[Value]:
@@ -151,9 +159,11 @@ class Placement:
 
     def _joins(self, group: graph_flow.Group) -> bool:
         concat = concat_of(group)
-        if concat is None or tensor_type(group.result).rank != 4:
+        if concat is None or not is_image(kind := tensor_type(group.result)):
             return False
-        return may_share(concat.axis, blocked_image(4, self.lanes, ()), [tensor_type(v) for v in group.operands])
+        return may_share(
+            concat.axis, blocked_image(kind.rank, self.lanes, ()), [tensor_type(v) for v in group.operands]
+        )
 
     def layout(self, blocked: bool) -> Layout | None:
         """The layout for the value, if it is made in blocks or not."""

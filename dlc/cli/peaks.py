@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import statistics
 import tempfile
 import time
 
@@ -15,27 +16,53 @@ from dlc.target import Target
 STEPS = 40_000  # of the fma probe: a good half millisecond
 BUFFER = 256 << 20  # bytes that no cache holds
 PIECE = 16 << 20  # bytes of them read at a time, ever others
+SHARE = 0.5  # of a cache that is read to see how fast it is
+MOST = 8 << 20  # bytes of it
+MOMENT = 2 << 20  # bytes to read from a cache in all, at least
+
+Rates = tuple[float, ...]
+NAMES = ("operations", "memory", "l3", "l2")  # what `Peaks.measure` returns, per second of one core
 
 
 class Peaks:
-    """`measure` returns operations and bytes per second of one core, the bytes as they come from memory."""
+    """`measure` returns operations per second of one core, and bytes as they come from memory and from its caches."""
 
     def __init__(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "probes.so")
-            write_probes(Target.parse("host"), path)
+            host = Target.parse("host")
+            write_probes(host, path)
             self.library = ctypes.CDLL(path)  # stays mapped when the file is gone
         self.fma, self.read = self.library["fma"], self.library["read"]
         self.fma.argtypes, self.read.argtypes = (ctypes.c_int64,), (ctypes.c_void_p, ctypes.c_int64)
         self.fma.restype = self.read.restype = ctypes.c_int64
         self.data = np.ones(BUFFER, np.uint8)
         self.at = 0
+        self.measured: list[Rates] = []
+        caches = (host.facts.l3_bytes, host.facts.l2_bytes)
+        self.caches = [min(int(size * SHARE), MOST) // BLOCK * BLOCK for size in caches]
 
-    def measure(self) -> tuple[float, float]:
+    def measure(self) -> Rates:
         began = time.perf_counter()
-        operations = self.fma(STEPS)
-        middle = time.perf_counter()
-        count = self.read(self.data.ctypes.data + self.at, PIECE - PIECE % BLOCK)
-        ended = time.perf_counter()
+        operations = self.fma(STEPS) / (time.perf_counter() - began)
+        memory = self.read_rate(self.at, PIECE, 1)
         self.at = (self.at + PIECE) % BUFFER
-        return operations / (middle - began), count / (ended - middle)
+        self.measured.append((operations, memory, *(self.cache_rate(size) for size in self.caches)))
+        return self.measured[-1]
+
+    def medians(self) -> dict[str, float]:
+        """Of what has been measured so far, by `NAMES`."""
+        columns = zip(NAMES, zip(*self.measured, strict=True), strict=False)
+        return {name: statistics.median(rates) for name, rates in columns}
+
+    def cache_rate(self, size: int) -> float:
+        """The rate at which so many bytes come again."""
+        if not size:
+            return 0.0
+        self.read_rate(0, size, 1)
+        return self.read_rate(0, size, -(-MOMENT // size))
+
+    def read_rate(self, start: int, size: int, times: int) -> float:
+        began = time.perf_counter()
+        count: int = sum(self.read(self.data.ctypes.data + start, size) for _ in range(times))
+        return count / (time.perf_counter() - began)

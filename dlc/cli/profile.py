@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from dlc.cli.peaks import Peaks
 
 TURN = 0.02  # seconds of kernels after which the probes run for a moment: machines drift
+DIRECT = "GFLOP/s of Winograd's kernels: those of the direct convolution; of the peak: what they multiply and add"
 CACHED = "bytes: all that a kernel may read and write; beyond 100 % of the bandwidth they come from caches"
+LEVELS = {"l2": "L2", "l3": "L3", "memory": "memory"}
 NO_COMPILER = "shares of the machine's peaks are missing: they take the compiler, which is not installed here"
 
 
@@ -42,6 +44,7 @@ class Row:
     nodes: list[str]
     operations: int
     bytes: int
+    performed: int
     seconds: float = 0.0
     fma_share: float | None = None
     bandwidth_share: float | None = None
@@ -65,14 +68,16 @@ def profile_command(
     given = read_inputs(inputs, archive)
     compiled = open_model(model, compilation, 1)
     profiler = Profiler(compiled, gather_feeds(compiled, given, True, parse_dims(dims), seed))
-    rows = measured(profiler, open_peaks(), seconds)
+    peaks = open_peaks()
+    rows = measured(profiler, peaks, seconds)
+    best = peaks.medians() if peaks is not None else {}
     schedules = compiled.metadata.extra.get("schedules")
     chosen = {name: schedule_text(each) for name, each in schedules.items()} if isinstance(schedules, dict) else {}
     total = sum(row.seconds for row in rows)
     if as_json:
-        echo_json({"seconds": total, "kernels": [record_of(row, total, chosen) for row in rows]})
+        echo_json({"seconds": total, "peaks": best, "kernels": [record_of(row, total, chosen) for row in rows]})
         return
-    show(rows, total, chosen)
+    show(rows, total, chosen, best)
 
 
 def open_peaks() -> Peaks | None:
@@ -106,7 +111,7 @@ def measured(profiler: Profiler, peaks: Peaks | None, seconds: float) -> list[Ro
         row.seconds = float(np.median(own))
         if peaks is not None:
             best = np.array([run[numbers].mean() for run in fma]), np.array([run[numbers].mean() for run in read])
-            row.fma_share = float(np.median(row.calls * row.operations / own / best[0]))
+            row.fma_share = float(np.median(row.calls * row.performed / own / best[0]))
             row.bandwidth_share = float(np.median(row.calls * row.bytes / own / best[1]))
     return sorted(rows, key=lambda row: -row.seconds)
 
@@ -114,10 +119,10 @@ def measured(profiler: Profiler, peaks: Peaks | None, seconds: float) -> list[Ro
 class Turns:
     """Called between kernels: runs the probes if a while has passed since they last did, and keeps their rates."""
 
-    def __init__(self, probe: Callable[[], tuple[float, float]] | None) -> None:
+    def __init__(self, probe: Callable[[], tuple[float, ...]] | None) -> None:
         self.probe = probe
         self.last = 0.0
-        self.rates: list[tuple[float, float]] = []
+        self.rates: list[tuple[float, ...]] = []
 
     def __call__(self) -> None:
         if self.probe is None:
@@ -134,7 +139,7 @@ def rows_of(calls: list[Call]) -> list[Row]:
     rows: dict[tuple[str, int, int], Row] = {}
     for call in calls:
         key = call.kernel, call.operations, call.bytes
-        rows.setdefault(key, Row(call.kernel, [], call.operations, call.bytes)).nodes.append(call.node)
+        rows.setdefault(key, Row(call.kernel, [], call.operations, call.bytes, call.performed)).nodes.append(call.node)
     return list(rows.values())
 
 
@@ -148,12 +153,13 @@ def record_of(row: Row, total: float, chosen: dict[str, str]) -> dict[str, objec
     return {
         "kernel": row.kernel, "nodes": row.nodes, "calls": row.calls, "seconds": row.seconds,
         "share": row.seconds / total if total else 0.0, "operations": row.calls * row.operations,
+        "performed": row.calls * row.performed,
         "bytes": row.calls * row.bytes, "fma_share": row.fma_share, "bandwidth_share": row.bandwidth_share,
         "schedule": chosen.get(row.kernel, ""),
     }  # fmt: skip
 
 
-def show(rows: list[Row], total: float, chosen: dict[str, str]) -> None:
+def show(rows: list[Row], total: float, chosen: dict[str, str], best: dict[str, float]) -> None:
     from dlc.cli.tables import show_table
 
     rates = (">GFLOP/s", ">of FMA peak", ">bytes", ">of memory bandwidth")
@@ -166,7 +172,12 @@ def show(rows: list[Row], total: float, chosen: dict[str, str]) -> None:
         for row in rows
     ]  # fmt: skip
     show_table(columns, cells, f"{seconds_text(total)} in {sum(row.calls for row in rows)} kernels, one thread")
-    click.echo(NO_COMPILER if rows and rows[0].fma_share is None else CACHED)
+    if any(row.performed < row.operations for row in rows):
+        click.echo(DIRECT)
+    click.echo(CACHED if best else NO_COMPILER)
+    if best:
+        speeds = [f"{best[name] / 1e9:.0f} GB/s from {label}" for name, label in LEVELS.items() if best.get(name)]
+        click.echo(f"peaks of one core: {best['operations'] / 1e9:.0f} GFLOP/s, {', '.join(speeds)}")
 
 
 def share_text(share: float | None) -> str:

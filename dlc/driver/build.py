@@ -126,13 +126,17 @@ def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
     }  # fmt: skip
 
 
-def calls(module: Module) -> list[list[object]]:
-    """What a profile says of each call: kernel, node, arithmetic operations, bytes of the buffers."""
-    return [
-        [op.kernel, str(op.loc), dim(module.funcs[op.kernel].attrs.get("operations", 0)), dim(buffer_bytes(op))]
-        for op in module.main.block.ops
-        if isinstance(op, run.Call)
-    ]
+def calls(module: Module) -> list[list[int | str]]:
+    """What a profile says of each call: kernel, node, arithmetic operations, bytes of the buffers, and the operations
+    of the chosen algorithm.
+    """
+    made = []
+    for op in module.main.block.ops:
+        if isinstance(op, run.Call):
+            attrs = module.funcs[op.kernel].attrs
+            plain = attrs.get("operations", 0)
+            made.append([op.kernel, str(op.loc), dim(plain), dim(buffer_bytes(op)), dim(attrs.get("performed", plain))])
+    return made
 
 
 def buffer_bytes(call: run.Call) -> Expr:

@@ -17,12 +17,16 @@ Probe = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a kernel in a run: which node it computes, and how much it has to do for the profiled shapes."""
+    """One call of a kernel in a run: which node it computes, and how much it has to do for the profiled shapes.
+
+    `operations` are those of the plain algorithm; `performed` those of the one that was chosen.
+    """
 
     kernel: str
     node: str
     operations: int
     bytes: int
+    performed: int
 
 
 class Profiler:
@@ -44,7 +48,8 @@ class Profiler:
             dims = list(state.dims)
             slots = model.metadata.slots
         self.calls = [
-            Call(kernel, node, *(compile_expr(size, slots)(dims) for size in sizes)) for kernel, node, *sizes in rows
+            Call(kernel, node, *(compile_expr(size, slots)(dims) for size in (plain, size, *(own or [plain]))))
+            for kernel, node, plain, size, *own in rows  # older libraries know the plain algorithm's operations alone
         ]
 
     def run(self, probe: Callable[[], None] | None = None) -> np.ndarray:

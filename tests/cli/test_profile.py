@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 import dlc
 from dlc.errors import UserError
 from dlc.runtime.profile import Profiler
 from tests.cli.support import refused, succeed
-from tests.models.zoo import mlp, random_feeds, small_cnn
+from tests.models.zoo import mlp, model_of, random_feeds, small_cnn, weight
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,24 @@ def test_work_is_counted_from_the_ops() -> None:
     weights = [np.prod(each.dims) for each in model.graph.initializer if len(each.dims) == 2]
     assert sum(call.operations for call in dense) >= 2 * 3 * sum(weights)
     assert sum(call.bytes for call in dense) >= 4 * sum(weights)
+
+
+def test_winograd_counts_as_the_direct_convolution_and_as_what_it_computes() -> None:
+    rng = np.random.default_rng(1)
+    conv = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1] * 4)
+    model = model_of([conv], [weight("w", rng.standard_normal((32, 32, 3, 3)))], (1, 32, 23, 26), (1, 32, 23, 26))
+    profiler = Profiler(dlc.compile(model, threads=1, cache=False), random_feeds(model, 1))
+    (call,) = [call for call in profiler.calls if call.kernel.startswith("winograd_conv")]
+    assert call.operations == 2 * 9 * 32 * 32 * 23 * 26
+    assert call.performed == 2 * 36 * 32 * 32 * 6 * 7  # tiles of 4 x 4
+    assert all(call.performed == call.operations for call in profiler.calls if "winograd" not in call.kernel)
+
+
+def test_peaks_are_those_of_arithmetic_and_of_each_level_of_memory(library: str) -> None:
+    peaks = json.loads(succeed("profile", library, "--seconds", "0.05", "--json"))["peaks"]
+    assert set(peaks) == {"operations", "memory", "l3", "l2"}
+    assert peaks["operations"] > 0 and peaks["memory"] > 0
+    assert "GB/s from memory" in succeed("profile", library, "--seconds", "0.05")
 
 
 def test_stamps_are_in_order_probes_run_between_and_results_stay(cnn: dlc.CompiledModel) -> None:

@@ -29,7 +29,7 @@ from dlc.passes.graph.choose_layout import copy_group
 from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
-from dlc.passes.lower.work import operations
+from dlc.passes.lower.work import operations, performed
 from dlc.record import record
 
 
@@ -191,6 +191,8 @@ class _Lowering:
                 if isinstance(value, int):
                     lowered.func.attrs[parameter] = value
             lowered.func.attrs["operations"] = operations(group)
+            if (own := performed(group)) != lowered.func.attrs["operations"]:
+                lowered.func.attrs["performed"] = own
             self.add(lowered.func, tuple(found))
             self.kernels[key] = name
         self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc, tuple(found))

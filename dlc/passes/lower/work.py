@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlc.ir.core import Op
 from dlc.ir.dialects import graph_flow, graph_nn, graph_shape, graph_winograd
-from dlc.ir.expr import Expr, as_expr
+from dlc.ir.expr import Expr, as_expr, ceil_div
 from dlc.ir.types import BufferType, TensorType
 
 
@@ -15,6 +15,19 @@ def operations(group: graph_flow.Group) -> Expr:
     the machine's peak.
     """
     return sum((operations_of(op) for op in group.body.block.ops), as_expr(0))
+
+
+def performed(group: graph_flow.Group) -> Expr:
+    """Like `operations`, but what Winograd's algorithm multiplies and adds instead; its transforms are left out."""
+    return sum((performed_by(op) for op in group.body.block.ops), as_expr(0))
+
+
+def performed_by(op: Op) -> Expr:
+    if not isinstance(op, graph_winograd.WinogradConv):
+        return operations_of(op)
+    images, channels, *size = shape(op.result)
+    tiles = images * product(tuple(ceil_div(extent, op.tile) for extent in size))
+    return 2 * graph_winograd.places(op.tile) * tiles * channels * as_expr(shape(op.operands[1])[1])
 
 
 def operations_of(op: Op) -> Expr:

@@ -190,6 +190,8 @@ class _Lowering:
             for parameter, value in lowered.chosen.items():
                 if isinstance(value, int):
                     lowered.func.attrs[parameter] = value
+            if lowered.considered:
+                lowered.func.attrs["considered"] = lowered.considered
             lowered.func.attrs["operations"] = operations(group)
             self.add(lowered.func, tuple(found))
             self.kernels[key] = name

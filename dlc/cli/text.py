@@ -13,7 +13,7 @@ from dlc.ir.dialects import graph_flow, run
 from dlc.ir.printer import Names, Printer, PrintOptions, func_lines, print_module
 
 SHOWN_NAMES = 4
-LABELS = frozenset({"schedule"})
+LABELS = frozenset({"schedule", "considered"})
 COSTS = re.compile(r"cost|predicted|seconds")
 
 
@@ -129,6 +129,9 @@ def kernel_notes(func: Func, calls: list[run.Call]) -> Iterator[str]:
         parts.append(f"schedule {func.attrs['schedule']}")
     parts += [f"{key} = {value_text(key, value)}" for key, value in func.attrs.items() if key not in LABELS]
     yield f"// {'; '.join(parts)}"
+    considered = func.attrs.get("considered")
+    if isinstance(considered, tuple):
+        yield f"// considered: {'; '.join(map(str, considered))}"
     nodes = list(dict.fromkeys(name for call in calls for name in call.loc.names))
     if calls:
         more = f" and {len(nodes) - SHOWN_NAMES} more" if len(nodes) > SHOWN_NAMES else ""

@@ -46,7 +46,8 @@ def test_text_of_ir_parses(conv: Path) -> None:
 
 def test_kernels_say_how_they_were_scheduled_and_who_calls_them(conv: Path) -> None:
     text = succeed("dump", conv, "--stage", "loop", "--filter", "Conv_2", "--without", "winograd")
-    assert re.search(r"// kernel conv_1; schedule \S.*\n  // called once: Conv_2", text)
+    assert re.search(r"// kernel conv_1; schedule \S.*\n  // considered: .*\n  // called once: Conv_2", text)
+    assert re.search(r"// considered: .*direct: \d+k cycles; .*tile \d+ x \d+ x \d+: \d+ cycles a step", text)
 
 
 def test_filter_by_op_kind_and_pattern(conv: Path) -> None:

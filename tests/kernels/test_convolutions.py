@@ -6,7 +6,7 @@ import pytest
 
 from dlc.ir.dialects import graph_nn, vec
 from dlc.ir.types import Layout
-from dlc.passes.lower.tiles import best_image_tile
+from dlc.passes.lower.tiles import best_image_tile, image_tiles
 from dlc.target import Target
 from tests.eval.cases import f32
 from tests.kernels.test_kernels import BLOCKED, Trial, check, halo, trial
@@ -117,3 +117,11 @@ def test_short_lines_are_tiled_together() -> None:
     tile = best_image_tile(7, 7, 32, Target.parse("x86-64-v4"))
     assert (tile.lines, tile.columns, tile.vectors) == (2, 7, 2)
     assert best_image_tile(56, 56, 4, Target.parse("x86-64-v4")).lines == 1
+
+
+def test_the_tiles_that_were_considered_hold_the_chosen_one() -> None:
+    target = Target.parse("x86-64-v4")
+    for lines, columns, blocks in ((7, 7, 32), (56, 56, 4), (1, 1, 1)):
+        best, tiles = best_image_tile(lines, columns, blocks, target), image_tiles(lines, columns, blocks, target)
+        assert (best.lines, best.columns, best.vectors) in [(t.lines, t.columns, t.vectors) for t in tiles]
+        assert tiles[0].cost <= best.cost <= 1.1 * tiles[0].cost

@@ -10,6 +10,7 @@ from functools import cache
 
 from dlc.ir.dialects.graph_winograd import WINDOW, places
 from dlc.ir.expr import Dim
+from dlc.ir.winograd import TILES
 from dlc.passes.lower.tiles import best_tile, even_parts, tile_cycles
 from dlc.record import record
 from dlc.target import Target
@@ -71,6 +72,16 @@ def direct_cycles(size: ConvSize, target: Target) -> float:
     tile = best_tile(size.columns, vectors, target)
     arithmetic = size.images * size.rows * size.inputs * WINDOW**2 * tile.cost
     return max(arithmetic, WINDOW**2 * size.inputs * size.outputs * 4 / FROM_MEMORY)
+
+
+def predicted(size: ConvSize, target: Target) -> dict[str, float]:
+    """Cycles of each algorithm for a 3 x 3 convolution of stride 1."""
+    found = {"direct": direct_cycles(size, target)}
+    for tile in TILES:
+        plan = winograd_plan(size, tile, target)
+        parts = f"{plan.part} tiles at a time" if plan.part else "in three steps"
+        found[f"Winograd {tile} x {tile}, {parts}"] = plan.cycles
+    return found
 
 
 @cache

@@ -21,6 +21,7 @@ from dlc.ir.types import F32, Layout, ScalarType, TensorType
 from dlc.kernel_language import syntax as s
 from dlc.kernel_language.library import Library
 from dlc.passes.graph.fusion_roles import is_inlined
+from dlc.passes.lower.considered import algorithms
 from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Binding, Frame, Tensor
 from dlc.passes.lower.scalars import Scalar, as_index
@@ -46,6 +47,7 @@ class LoweredGroup:
     func: Func
     schedule: str
     chosen: dict[str, object] = field(default_factory=dict)
+    considered: tuple[str, ...] = ()  # algorithms and tiles with what they were predicted to cost
 
 
 class GroupLowering:
@@ -322,7 +324,9 @@ class GroupLowering:
             if schedule.condition is None or self.elaborator.expression(schedule.condition, frame):
                 scheduler.run(schedule, frame)
                 finish(func)
-                return LoweredGroup(func, f"{schedule.name} ({schedule.file}:{schedule.line})", scheduler.chosen)
+                taken = f"{schedule.name} ({schedule.file}:{schedule.line})"
+                considered = (*algorithms(self.root, self.target), *scheduler.considered)
+                return LoweredGroup(func, taken, scheduler.chosen, considered)
         raise InternalError(f"no schedule of {name!r} fits", op=self.group)
 
     def _map_block(self) -> tuple[int, int]:

@@ -190,6 +190,8 @@ class _Lowering:
             for parameter, value in lowered.chosen.items():
                 if isinstance(value, int):
                     lowered.func.attrs[parameter] = value
+            if lowered.considered:
+                lowered.func.attrs["considered"] = lowered.considered
             lowered.func.attrs["operations"] = operations(group)
             if (own := performed(group)) != lowered.func.attrs["operations"]:
                 lowered.func.attrs["performed"] = own

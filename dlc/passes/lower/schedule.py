@@ -21,10 +21,20 @@ from dlc.passes.loop.transpose import plans
 from dlc.passes.loop.turn import turn_stores
 from dlc.passes.loop.unroll import unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
+from dlc.passes.lower.considered import image_tiles_text, tiles_text
 from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Frame
 from dlc.passes.lower.scalars import as_int
-from dlc.passes.lower.tiles import Tile, best_image_tile, best_rows, best_tile, depthwise_columns, even_parts
+from dlc.passes.lower.tiles import (
+    Tile,
+    best_image_tile,
+    best_rows,
+    best_tile,
+    depthwise_columns,
+    even_parts,
+    image_tiles,
+    tiles_by_vectors,
+)
 from dlc.target import Target
 
 SOME_VECTORS = 3  # how many vectors of a plane are counted on where their number is not known
@@ -32,7 +42,7 @@ SOME_VECTORS = 3  # how many vectors of a plane are counted on where their numbe
 
 @dataclass
 class Scheduler:
-    """Runs the actions of one schedule; `chosen` records the parameters' values."""
+    """Runs the actions of one schedule; `chosen` records the parameters' values, `considered` what else there was."""
 
     func: Func
     target: Target
@@ -40,6 +50,7 @@ class Scheduler:
     fill: bool  # stores may fill up the last block of the results
     lanes: int
     chosen: dict[str, object] = field(default_factory=dict)
+    considered: dict[str, None] = field(default_factory=dict)
     parameters: dict[str, Value] = field(default_factory=dict)  # buffers by the names of the kernel's operands
 
     def run(self, schedule: s.Schedule, frame: Frame) -> None:
@@ -66,7 +77,9 @@ class Scheduler:
         }
 
     def tile(self, extent: object, blocks: object) -> Tile:
-        return best_tile(_known(extent), _known(blocks) or SOME_VECTORS, self.target)
+        size = _known(extent), _known(blocks) or SOME_VECTORS, self.target
+        self.considered |= dict.fromkeys(tiles_text(tiles_by_vectors(*size)))
+        return best_tile(*size)
 
     def period(self, name: str) -> int:
         """B if a loop moves a load through blocks of B elements that do not follow one another; else 0."""
@@ -79,7 +92,12 @@ class Scheduler:
         return max(periods, default=0)
 
     def image_tile(self, lines: object, columns: object, blocks: object) -> list[int]:
-        found = best_image_tile(_known(lines), _known(columns), _known(blocks) or SOME_VECTORS, self.target)
+        high, wide, vectors = _known(lines), _known(columns), _known(blocks) or SOME_VECTORS
+        found = best_image_tile(high, wide, vectors, self.target)
+        if high is None or wide is None:
+            self.considered |= dict.fromkeys(tiles_text(tiles_by_vectors(wide, vectors, self.target)))
+        else:
+            self.considered |= dict.fromkeys(image_tiles_text(image_tiles(high, wide, vectors, self.target)))
         return [found.lines, found.columns, found.vectors]
 
     def extent(self, name: str) -> object:

@@ -69,8 +69,18 @@ def best_tile(extent: int | None, blocks: int, target: Target, panels: bool = Fa
 
     `panels`: of a matrix product, whose vectors come from panels that the first level of the cache does not hold.
     """
-    most_vectors = PANEL_VECTORS if panels else 8
     best = Tile(1, 1, float("inf"))
+    for highest in tiles_by_vectors(extent, blocks, target, panels):
+        if highest.cost < best.cost * BETTER_VECTORS:
+            best = highest
+    return best
+
+
+@cache
+def tiles_by_vectors(extent: int | None, blocks: int, target: Target, panels: bool = False) -> tuple[Tile, ...]:
+    """The cheapest tile for each number of vectors."""
+    most_vectors = PANEL_VECTORS if panels else 8
+    found = []
     for vectors in range(1, min(blocks, most_vectors) + 1):
         highest = Tile(1, 1, float("inf"))
         for rows in range(1, 31):
@@ -79,9 +89,8 @@ def best_tile(extent: int | None, blocks: int, target: Target, panels: bool = Fa
             cost = _plane_cost(extent or 840, blocks, rows, vectors, target, panels)
             if cost < highest.cost * BETTER_ROWS:
                 highest = Tile(rows, vectors, cost)
-        if highest.cost < best.cost * BETTER_VECTORS:
-            best = highest
-    return best
+        found.append(highest)
+    return tuple(found)
 
 
 def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, target: Target, panels: bool) -> float:
@@ -134,6 +143,21 @@ def best_image_tile(lines: int | None, columns: int | None, blocks: int, target:
             if cost < best.cost * 0.98:
                 best = ImageTile(several, columns, vectors, cost)
     return best
+
+
+@cache
+def image_tiles(lines: int, columns: int, blocks: int, target: Target) -> tuple[ImageTile, ...]:
+    """What `best_image_tile` chooses from, the cheapest first."""
+    found = []
+    for tile in tiles_by_vectors(columns, blocks, target):
+        cost = _image_cost(lines, 1, columns, tile.rows, blocks, tile.vectors, target)
+        found.append(ImageTile(1, tile.rows, tile.vectors, cost))
+    for several in range(2, min(lines, 30 // max(1, columns)) + 1):
+        for vectors in range(1, min(blocks, 8) + 1):
+            if fits(several * columns, vectors, target):
+                cost = _image_cost(lines, several, columns, columns, blocks, vectors, target)
+                found.append(ImageTile(several, columns, vectors, cost))
+    return tuple(sorted(found, key=lambda tile: tile.cost))
 
 
 def _image_cost(

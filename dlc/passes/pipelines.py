@@ -16,6 +16,7 @@ from dlc.passes.graph.fuse_epilogue import FuseEpilogue
 from dlc.passes.graph.fuse_producers import FuseProducers
 from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.outline_remaining import OutlineRemaining
+from dlc.passes.graph.recognize_attention import RecognizeAttention
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
@@ -40,6 +41,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     RecognizeGelu(),  # before swish: both look at products of x and a function of x
     RecognizeSwish(),
     RecognizeSoftmax(),
+    RecognizeAttention(),  # after softmax; before fold-scale, which would move scales away from the product
     RecognizeLayerNorm(),  # before fold-scale, which would take the scale of x out of its reach
     FoldPad(),  # before batch_norm: a padded conv is as foldable as any
     FoldBatchNorm(),  # leaves products of constants

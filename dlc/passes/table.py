@@ -21,6 +21,7 @@ from dlc.passes.graph.fuse_epilogue import FuseEpilogue
 from dlc.passes.graph.fuse_producers import FuseProducers
 from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.outline_remaining import OutlineRemaining
+from dlc.passes.graph.recognize_attention import RecognizeAttention
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
@@ -47,6 +48,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     MoveStrides,
     OutlineRemaining,
     PlanMemory,
+    RecognizeAttention,
     RecognizeGelu,
     RecognizeLayerNorm,
     RecognizeSoftmax,

@@ -18,6 +18,7 @@ from dlc.passes.graph.merge_groups import MergeGroups
 from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.phases_to_channels import PhasesToChannels
+from dlc.passes.graph.recognize_attention import RecognizeAttention
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
@@ -42,6 +43,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     RecognizeGelu(),  # before swish: both look at products of x and a function of x
     RecognizeSwish(),
     RecognizeSoftmax(),
+    RecognizeAttention(),  # after softmax; before fold-scale, which would move scales away from the product
     RecognizeLayerNorm(),  # before fold-scale, which would take the scale of x out of its reach
     FoldPad(),  # before batch_norm: a padded conv is as foldable as any
     FoldBatchNorm(),  # leaves products of constants

@@ -23,6 +23,7 @@ from dlc.passes.graph.merge_groups import MergeGroups
 from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.phases_to_channels import PhasesToChannels
+from dlc.passes.graph.recognize_attention import RecognizeAttention
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
@@ -51,6 +52,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     OutlineRemaining,
     PhasesToChannels,
     PlanMemory,
+    RecognizeAttention,
     RecognizeGelu,
     RecognizeLayerNorm,
     RecognizeSoftmax,

@@ -19,10 +19,12 @@ from dlc.ir.core import Module, Op
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import Dim, sym
 from dlc.ir.types import BOOL, F32, SI32, SI64
-from tests.differential import steps_math, steps_nn, steps_recurrent, steps_shape
+from tests.differential import steps_attention, steps_math, steps_nn, steps_recurrent, steps_shape
 from tests.differential.growing import Array, Draw, Growing, anything
 
-STATIC_STEPS = {**steps_math.STEPS, **steps_shape.STEPS, **steps_nn.STEPS, **steps_recurrent.STEPS}
+STATIC_STEPS = {
+    **steps_math.STEPS, **steps_shape.STEPS, **steps_nn.STEPS, **steps_recurrent.STEPS, **steps_attention.STEPS,
+}  # fmt: skip
 STEPS = {**STATIC_STEPS, **steps_shape.COUNTING_STEPS}
 SYMBOLS = {"batch": 3, "length": 5}
 SIZES = (1, 2, 3, 4, 7)

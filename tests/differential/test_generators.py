@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from dlc.ir.compare import compare
 from dlc.ir.dialects import (
+    graph_attention,
     graph_flow,
     graph_index,
     graph_math,
@@ -22,7 +23,10 @@ from dlc.ir.printer import print_module
 from dlc.ir.verify import verify
 from tests.differential.generators import STEPS, Sample, graph_samples
 
-DIALECTS = (graph_math, graph_shape, graph_index, graph_nn, graph_quant, graph_recurrent, graph_winograd, graph_flow)
+DIALECTS = (
+    graph_math, graph_shape, graph_index, graph_nn, graph_quant, graph_recurrent, graph_winograd, graph_attention,
+    graph_flow,
+)  # fmt: skip
 MADE_BY_PASSES = (graph_shape.Relayout, graph_flow.Group, graph_flow.Yield, *graph_winograd.OPS)
 MADE_WITH_OTHERS = (graph_shape.Constant,)
 

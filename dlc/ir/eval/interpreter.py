@@ -12,6 +12,7 @@ import numpy as np
 from dlc.errors import InternalError, UserError
 from dlc.ir.core import Func, Module, Op
 from dlc.ir.eval import (
+    graph_attention,
     graph_flow,
     graph_index,
     graph_math,
@@ -29,6 +30,7 @@ from dlc.ir.pool import ConstantPool
 RUNS: dict[type[Op], Run] = {
     **{kind: pure(meaning) for kind, meaning in graph_math.MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_nn.MEANINGS.items()},
+    **{kind: pure(meaning) for kind, meaning in graph_attention.MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_winograd.MEANINGS.items()},
     **{kind: symbolic(meaning) for kind, meaning in graph_winograd.SYMBOLIC_MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_quant.MEANINGS.items()},

@@ -247,9 +247,23 @@ def _reduction(op: loop.For, lanes: int) -> None:
 EFFECTS = (loop.For, loop.While, loop.If, buf.Store, vec.Store, buf.Publish)
 
 
+def _tops(func: Func) -> list[Op]:
+    """What the kernel does, nest by nest."""
+    return [op for op in func.block.ops if isinstance(op, EFFECTS) and not _only_prepares(op)]
+
+
+def share_all_or_nothing(func: Func) -> None:
+    """Leave no loop parallel beside something that is not: every chunk would do that again."""
+    tops = _tops(func)
+    if any(not isinstance(op, loop.For) or op.kind != "parallel" for op in tops):
+        for op in tops:
+            if isinstance(op, loop.For):
+                op.kind = "serial"
+
+
 def _share_outer_loops(func: Func) -> None:
     """Make the outermost loops parallel, if they are all that the kernel does and do not depend on one another."""
-    tops = [op for op in func.block.ops if isinstance(op, EFFECTS) and not _only_prepares(op)]
+    tops = _tops(func)
     nests = [op for op in tops if isinstance(op, loop.For) and not op.carried and op.lower == 0 and op.step == 1]
     if not nests or len(nests) != len(tops) or not all(map(_is_shareable, nests)):
         return

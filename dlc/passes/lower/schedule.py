@@ -9,7 +9,7 @@ from dlc.ir.core import Func, Op, Value
 from dlc.ir.dialects import buf, loop
 from dlc.ir.expr import Expr
 from dlc.kernel_language import syntax as s
-from dlc.passes.loop.automatic import block_period, schedule_automatically
+from dlc.passes.loop.automatic import block_period, schedule_automatically, share_all_or_nothing
 from dlc.passes.loop.cleanup import clean, contract_multiply_add
 from dlc.passes.loop.contract import contract
 from dlc.passes.loop.fuse import fuse
@@ -55,6 +55,7 @@ class Scheduler:
 
     def run(self, schedule: s.Schedule, frame: Frame) -> None:
         self.actions(schedule.actions, frame)
+        share_all_or_nothing(self.func)
 
     def facts(self) -> dict[str, object]:
         """Names that a schedule may use besides those of its kernel."""
@@ -200,9 +201,8 @@ class Scheduler:
                 fuse(op, name)
 
     def parallel(self, action: s.Action, amount: int) -> None:
-        found = named_loops(self.func, action.loops[0])
-        if all(op.parent is self.func.block and not op.carried for op in found):
-            for op in found:
+        for op in named_loops(self.func, action.loops[0]):
+            if op.parent is self.func.block and not op.carried:
                 op.kind = "parallel"
 
     def prefetch(self, action: s.Action, amount: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlc.ir.core import Op
-from dlc.ir.dialects import graph_flow, graph_nn, graph_shape, graph_winograd
+from dlc.ir.dialects import graph_attention, graph_flow, graph_nn, graph_shape, graph_winograd
 from dlc.ir.expr import Expr, as_expr, ceil_div
 from dlc.ir.types import BufferType, TensorType
 
@@ -34,6 +34,8 @@ def operations_of(op: Op) -> Expr:
     match op:
         case graph_nn.MatMul():
             return 2 * elements(op.result) * as_expr(shape(op.operands[0])[-1])
+        case graph_attention.Attention():
+            return 2 * elements(op.result) * shape(op.k)[1] + 2 * elements(op.q) * shape(op.k)[1]
         case graph_nn.Conv():
             return 2 * elements(op.result) * product(shape(op.operands[1])[1:])
         case graph_winograd.WinogradConv():

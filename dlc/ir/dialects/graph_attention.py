@@ -1,0 +1,61 @@
+"""Attention as one op: softmax(scale · q kᵀ + mask) v, without the whole matrix of scores.
+
+All of q (batch, queries, heads, channels), k (batch, keys, heads, channels) and v (batch, keys, heads, values) lie as
+the projections before them leave them, and so does the result (batch, queries, heads, values) for the one behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dlc.ir.core import Op
+from dlc.ir.dialects.shape_rules import broadcastable, dims_may_match, tensor
+from dlc.ir.opdef import FLOAT_TENSOR, PURE, TENSOR, attr, op_def, operand, optional_operand, rank
+from dlc.ir.types import BOOL, TensorType, Type
+
+MASK_RANK = 4
+
+
+@op_def("graph.attention", traits={PURE})
+class Attention(Op):
+    """Each head's softmax over the keys of `scale` · q kᵀ, times v; at most `rows` queries and `keys` keys at a time.
+
+    The mask broadcasts to (batch, heads, queries, keys). A floating one is added to the scores; where a bool is false,
+    the score is `fill`.
+    """
+
+    q = operand(FLOAT_TENSOR, rank(4))
+    k = operand(FLOAT_TENSOR, rank(4))
+    v = operand(FLOAT_TENSOR, rank(4))
+    mask = optional_operand(TENSOR)
+    scale = attr(1.0)
+    fill = attr(float("-inf"))
+    rows = attr(128)
+    keys = attr(256)
+
+    def infer(self) -> tuple[Type, ...]:
+        q = tensor(self.q)
+        return (TensorType((*q.shape[:3], tensor(self.v).shape[3]), q.element),)
+
+    def check(self) -> Iterator[str]:
+        q, k, v = tensor(self.q), tensor(self.k), tensor(self.v)
+        if not q.element == k.element == v.element:
+            yield "c1: q, k and v must have the same elements"
+        if not all(dims_may_match(q.shape[n], k.shape[n]) for n in (0, 2, 3)):
+            yield "c2: q and k must have the same batch, heads and channels"
+        if not all(map(dims_may_match, k.shape[:3], v.shape[:3])):
+            yield "c3: k and v must have the same batch, keys and heads"
+        if self.rows < 1 or self.keys < 1:
+            yield "c4: rows and keys must be at least 1"
+        if self.mask is None:
+            return
+        mask = tensor(self.mask)
+        if mask.element not in (BOOL, q.element):
+            yield "c5: the mask must have the elements of q, or bools"
+        scores = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
+        fits = mask.rank <= MASK_RANK and broadcastable((mask.shape, scores))
+        if not fits or any(extent == 1 != dim for extent, dim in zip(scores[::-1], mask.shape[::-1], strict=False)):
+            yield "c6: the mask must broadcast to batch, heads, queries and keys"
+
+
+OPS = (Attention,)

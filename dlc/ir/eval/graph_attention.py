@@ -1,0 +1,23 @@
+"""The meaning of attention."""
+
+# NumPy's stubs say Any for most of what it computes:
+# mypy: disable-error-code="no-any-return"
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlc.ir.core import Op
+from dlc.ir.dialects import graph_attention as ops
+from dlc.ir.eval.frame import Array, Meaning
+
+
+def attention(op: ops.Attention, q: Array, k: Array, v: Array, mask: Array | None = None) -> Array:
+    scores = np.einsum("bmhd,bnhd->bhmn", q.astype(np.float64), k.astype(np.float64)) * op.scale
+    if mask is not None:
+        scores = np.where(mask, scores, op.fill) if mask.dtype.kind == "b" else scores + mask.astype(np.float64)
+    powers = np.exp(scores - np.max(scores, 3, keepdims=True, initial=-np.inf))
+    return np.einsum("bhmn,bnhe->bmhe", powers / np.sum(powers, 3, keepdims=True), v.astype(np.float64))
+
+
+MEANINGS: dict[type[Op], Meaning] = {ops.Attention: attention}

@@ -1,0 +1,145 @@
+"""Recognise attention as exporters write it.
+
+    softmax(scale · q kᵀ + mask) v      →      transpose(attention(transpose(q), transpose(k), transpose(v), mask))
+
+The scale may stand on either side of the first product or behind it, as a factor or a divisor; the mask may be added,
+or a `where` may put a number in place of scores. The transposes move the heads behind the queries, where the
+projections have them: they meet the exporter's own, and simplify-shapes drops both. One query alone stays as it is:
+its keys would be turned for a single use.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from dlc.ir.core import Module, Value
+from dlc.ir.dialects.graph_attention import Attention
+from dlc.ir.dialects.graph_math import Add, Not, Where
+from dlc.ir.dialects.graph_nn import MatMul, Softmax
+from dlc.ir.dialects.graph_shape import Reshape, Transpose
+from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.expr import Dim
+from dlc.ir.levels import Level
+from dlc.ir.pool import ConstantPool
+from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
+from dlc.ir.types import F32
+from dlc.passes.base import Pass, PassContext
+from dlc.passes.graph.constants import number
+from dlc.passes.graph.products import product_of
+from dlc.record import record
+
+SWAP = (0, 2, 1, 3)
+
+
+@record
+class RecognizeAttention(Pass):
+    name: ClassVar[str] = "recognize-attention"
+    needs: ClassVar[Level] = Level.GRAPH
+    leaves: ClassVar[Level] = Level.GRAPH
+
+    def run(self, module: Module, cx: PassContext) -> bool:
+        return apply_patterns(module, [ProductOfSoftmax()], cx)
+
+
+@record
+class Scores:
+    """What the softmax is taken of: ``scale · q k`` with k (…, channels, keys), masked."""
+
+    q: Value
+    k: Value
+    scale: float
+    mask: Value | None = None
+    fill: float = float("-inf")
+    inverted: bool = False  # the mask is true where scores are replaced
+
+
+class ProductOfSoftmax(Pattern[MatMul]):
+    def rewrite(self, op: MatMul, rw: Rewriter) -> NoMatch | None:
+        softmax = op.a.defined_by(Softmax)
+        kind = tensor(op.result)
+        if softmax is None or softmax.axis != kind.rank - 1 or not op.a.has_one_use():
+            return NoMatch("the left operand is no softmax along its last axis that is only used here")
+        if kind.scalar != F32 or kind.rank not in (3, 4):
+            return NoMatch("not of three or four axes of f32")
+        scores = scores_of(softmax.x, rw.pool)
+        if scores is None:
+            return NoMatch("the softmax is not of a scaled and masked product")
+        q, k, v = tensor(scores.q).shape, tensor(scores.k).shape, tensor(op.b).shape
+        if not q[:-2] == k[:-2] == v[:-2] == kind.shape[:-2]:
+            return NoMatch("the heads are broadcast")
+        if q[-2] == 1:
+            return NoMatch("a single query")
+        if not all(isinstance(channels, int) and channels for channels in (q[-1], v[-1])):
+            return NoMatch("the number of channels is not known")
+        if scores.mask is not None and not serves(scores.mask, kind.rank, (*q[:-1], k[-1])):
+            return NoMatch("the mask is larger than the scores")
+        rw.replace(op, attention(op, scores, rw))
+        return None
+
+
+def scores_of(value: Value, pool: ConstantPool) -> Scores | None:
+    """Takes the operand of a softmax apart."""
+    if isinstance(value.owner, Add) and value.has_one_use():
+        for product, mask in ((value.owner.a, value.owner.b), (value.owner.b, value.owner.a)):
+            found = scaled_product(product, pool)
+            if found is not None and tensor(product).shape == tensor(value).shape:
+                return Scores(found.q, found.k, found.scale, mask)
+        return None
+    if isinstance(value.owner, Where) and value.has_one_use():
+        where = value.owner
+        for product, other, inverted in ((where.x, where.y, False), (where.y, where.x, True)):
+            found, fill = scaled_product(product, pool), number(other, pool)
+            if found is not None and fill is not None and tensor(product).shape == tensor(value).shape:
+                return Scores(found.q, found.k, found.scale, where.c, float(fill), inverted)
+        return None
+    return scaled_product(value, pool)
+
+
+def scaled_product(value: Value, pool: ConstantPool) -> Scores | None:
+    """``scale · q k`` for a product of matrices that is only used here."""
+    whole = product_of(value, pool)
+    if len(whole.factors) != 1 or not value.has_one_use():
+        return None
+    product = whole.factors[0].defined_by(MatMul)
+    if product is None or not product.result.has_one_use():
+        return None
+    left, right = product_of(product.a, pool), product_of(product.b, pool)
+    scale = whole.coefficient
+    q, k = product.a, product.b
+    if len(left.factors) == 1 and left.factors[0].type == q.type:
+        q, scale = left.factors[0], scale * left.coefficient
+    if len(right.factors) == 1 and right.factors[0].type == k.type:
+        k, scale = right.factors[0], scale * right.coefficient
+    return Scores(q, k, scale)
+
+
+def serves(mask: Value, rank: int, scores: tuple[Dim, ...]) -> bool:
+    """Whether a mask broadcasts to the scores without making them larger."""
+    shape = tensor(mask).shape
+    pairs = zip(shape[::-1], scores[::-1], strict=False)
+    return len(shape) <= rank and all(extent in (1, dim) for extent, dim in pairs)
+
+
+def attention(op: MatMul, scores: Scores, rw: Rewriter) -> Value:
+    rank = tensor(op.result).rank
+    q, v = (heads_inside(value, rw, (0, 1)) for value in (scores.q, op.b))
+    k = heads_inside(scores.k, rw, (1, 0))
+    operands = [q, k, v]
+    if scores.mask is not None:
+        mask = rw.insert(Not(scores.mask)).result if scores.inverted else scores.mask
+        operands.append(mask)
+    made = rw.insert(Attention(*operands, scale=scores.scale, fill=scores.fill), op).result
+    if rank == len(SWAP):
+        return rw.insert(Transpose(made, perm=SWAP)).result
+    flat = rw.insert(Reshape(made, shape=tensor(made).shape[1:])).result
+    return rw.insert(Transpose(flat, perm=(1, 0, 2))).result
+
+
+def heads_inside(value: Value, rw: Rewriter, order: tuple[int, int]) -> Value:
+    """(batch, places, heads, channels) of a value whose axes after the heads are these two, in `order`."""
+    rank = tensor(value).rank
+    heads, places, channels = rank - 3, rank - 2 + order[0], rank - 2 + order[1]
+    moved = rw.insert(Transpose(value, perm=(*range(rank - 3), places, heads, channels))).result
+    if rank == len(SWAP):
+        return moved
+    return rw.insert(Reshape(moved, shape=(1, *tensor(moved).shape))).result

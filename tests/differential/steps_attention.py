@@ -1,0 +1,36 @@
+"""How the generator adds attention."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from dlc.ir.core import Op
+from dlc.ir.dialects.graph_attention import Attention
+from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.types import F32, TensorType
+from tests.differential.growing import Draw, Growing, is_float, of_rank
+from tests.differential.steps_math import Step
+
+
+def has_channels(kind: TensorType) -> bool:
+    return is_float(kind) and isinstance(kind.shape[3], int) and kind.shape[3] > 0
+
+
+def attention(draw: Draw, growing: Growing) -> Op | None:
+    q = growing.pick(draw, of_rank(4, 4, has_channels))
+    if q is None:
+        q = growing.argument((1, draw(st.integers(0, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 4))), F32)
+    batch, queries, heads, channels = tensor(q).shape
+    keys = draw(st.integers(1, 4))
+    k = growing.argument((batch, keys, heads, channels), F32)
+    v = growing.argument((batch, keys, heads, draw(st.integers(1, 4))), F32)
+    mask = []
+    if draw(st.booleans()):
+        array = growing.rng.standard_normal((draw(st.sampled_from((1, growing.size(queries)))), keys))
+        mask = [growing.constant(array > 0 if draw(st.booleans()) else array.astype(np.float32))]
+    attrs = {"rows": draw(st.integers(1, 3)), "keys": draw(st.integers(1, 3)), "fill": -100.0}
+    return growing.add(Attention(q, k, v, *mask, scale=0.5, **attrs))
+
+
+STEPS: dict[type[Op], Step] = {Attention: attention}

@@ -1,0 +1,42 @@
+"""Cases of attention: what is right is the formula with the whole matrix of scores, in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dlc.ir.dialects.graph_attention import Attention
+from tests.eval.cases import Array, Case, f32
+
+
+def by_formula(scale: float, fill: float) -> Callable[..., Array]:
+    def right(q: Array, k: Array, v: Array, mask: Array | None = None) -> Array:
+        q, k, v = (a.transpose(0, 2, 1, 3).astype(np.float64) for a in (q, k, v))
+        scores = scale * (q @ k.transpose(0, 1, 3, 2))
+        if mask is not None:
+            scores = np.where(mask, scores, fill) if mask.dtype == bool else scores + mask
+        powers = np.exp(scores - scores.max(3, keepdims=True))
+        found = (powers / powers.sum(3, keepdims=True)) @ v
+        return found.transpose(0, 2, 1, 3).astype(np.float32)
+
+    return right
+
+
+def case(note: str, *mask: Array, count: int = 7, scale: float = 0.5, fill: float = -np.inf, **attrs: int) -> Case:
+    arrays = [f32(2, 5, 3, 4), f32(2, count, 3, 4), f32(2, count, 3, 6), *mask]
+    make = lambda *v: Attention(*v, scale=scale, fill=fill, **attrs)  # noqa: E731
+    return Case(f"attention-{note}", make, arrays, by_formula(scale, fill))
+
+
+LATER = np.triu(np.full((5, 7), -np.inf, np.float32), 3)
+CASES = [
+    case("plain"),
+    case("blocks", rows=2, keys=3),
+    case("one-key", count=1),
+    case("mask", f32(2, 1, 5, 7)),
+    case("mask-of-keys", f32(2, 1, 1, 7), keys=4),
+    case("causal", LATER),
+    case("bools", f32(5, 7) > 0, fill=-3.0),
+    case("bools-of-heads", f32(3, 5, 1) > 0, fill=-1e9),
+]

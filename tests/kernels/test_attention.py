@@ -1,0 +1,94 @@
+"""The kernel of attention gives what `dlc.ir.eval` says: blocks and tiles with tails, masks, extremes, targets."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from dlc.ir.core import Op, Value
+from dlc.ir.dialects.graph_attention import Attention
+from dlc.ir.expr import sym
+from dlc.ir.types import F32, TensorType, scalar_of
+from dlc.target import Target
+from tests.eval import cases_attention
+from tests.eval.cases import Array, Case, f32
+from tests.kernels.test_kernels import check
+from tests.support.asm import inner_loops, stack_accesses
+from tests.support.kernel_run import compiled
+
+NAMED = pytest.mark.parametrize("case", cases_attention.CASES, ids=lambda case: case.name)
+SIZES = [  # queries, keys, channels, values, rows and keys at a time
+    (1, 1, 1, 1, 128, 256), (2, 3, 5, 7, 128, 256), (13, 17, 16, 32, 5, 6), (31, 29, 20, 33, 13, 256),
+    (29, 67, 64, 64, 128, 32), (5, 40, 3, 2, 2, 19), (3, 0, 4, 4, 128, 256), (0, 3, 4, 4, 128, 256),
+]  # fmt: skip
+
+
+def named(arrays: list[Array]) -> list[TensorType]:
+    """Types with names for all sizes but those of channels."""
+    batch, queries, keys = sym("batch"), sym("queries"), sym("keys")
+    types = []
+    for n, array in enumerate(arrays[:3]):
+        types.append(TensorType((batch, keys if n else queries, *array.shape[2:]), F32))
+    return types + [TensorType(array.shape, scalar_of(array.dtype)) for array in arrays[3:]]
+
+
+@NAMED
+def test_case(case: Case) -> None:
+    check(case.make, case.arrays)
+
+
+@NAMED
+def test_case_with_named_dimensions(case: Case) -> None:
+    check(case.make, case.arrays, named(list(case.arrays)))
+
+
+@pytest.mark.parametrize("low", [np.float16, ml_dtypes.bfloat16], ids=["f16", "bf16"])
+@NAMED
+def test_case_in_half_precision(case: Case, low: type) -> None:
+    check(case.make, [a.astype(low) if a.dtype == np.float32 else a for a in case.arrays])
+
+
+@pytest.mark.parametrize("symbolic", [False, True], ids=["static", "named"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_awkward_sizes(size: tuple[int, ...], symbolic: bool) -> None:
+    queries, keys, channels, values, rows, block = size
+    arrays = [f32(2, queries, 2, channels), f32(2, keys, 2, channels), f32(2, keys, 2, values)]
+
+    def make(*operands: Value) -> Op:
+        return Attention(*operands, scale=channels**-0.5, rows=rows, keys=block)
+
+    check(make, arrays, named(arrays) if symbolic else None)
+
+
+@pytest.mark.parametrize("target", ["x86-64-v3", "x86-64-v2"])
+@pytest.mark.parametrize("block", [256, 8])
+def test_narrower_vectors(target: str, block: int) -> None:
+    arrays = [f32(1, 21, 2, 16), f32(1, 19, 2, 16), f32(1, 19, 2, 24), f32(21, 19)]
+    check(lambda *v: Attention(*v, scale=0.25, keys=block), arrays, target=Target.parse(target))
+
+
+@pytest.mark.parametrize("block", [256, 4])
+def test_scores_far_apart(block: int) -> None:
+    """Powers of differences neither overflow nor vanish where the largest score comes last, or first."""
+    q = np.ones((1, 2, 1, 1), np.float32)
+    k = np.array([-3e38, -1e4, 0, 90, 1e4, 2e4, 3e38, 3e37, 5], np.float32).reshape(1, 9, 1, 1)
+    check(lambda *v: Attention(*v, keys=block), [q, k, f32(1, 9, 1, 3)])
+    check(lambda *v: Attention(*v, keys=block), [q, k[:, ::-1].copy(), f32(1, 9, 1, 3)])
+
+
+@pytest.mark.parametrize("block", [256, 4])
+def test_a_query_that_sees_nothing(block: int) -> None:
+    """Its row is NaN, as the formula gives; the others are not touched."""
+    mask = np.zeros((3, 9), np.float32)
+    mask[1] = -np.inf
+    check(lambda *v: Attention(*v, keys=block), [f32(1, 3, 2, 4), f32(1, 9, 2, 4), f32(1, 9, 2, 4), mask])
+
+
+def test_both_products_keep_their_sums_in_registers() -> None:
+    shape = TensorType((1, 128, 2, 64), F32)
+    kernel = compiled([shape] * 3, lambda *v: Attention(*v, scale=0.125))
+    text = kernel.assembly()
+    tiles = [loop for loop in inner_loops(text) if sum("vfmadd" in line for line in loop) > 8]
+    assert len(tiles) >= 2
+    assert [line for loop in tiles for line in stack_accesses(loop, text)] == []

@@ -13,10 +13,11 @@ from dlc.ir.expr import as_expr
 from tests.support.onnx_models import assert_same, compiled, expected, model, node
 
 
+@pytest.mark.parametrize("rows", [40, 1])
 @pytest.mark.parametrize("batch", [(), (3,)], ids=["plain", "batched"])
-def test_products_whose_last_panel_is_narrow_are_cut_into_chunks(batch: tuple[int, ...]) -> None:
+def test_products_whose_last_panel_is_narrow_are_cut_into_chunks(batch: tuple[int, ...], rows: int) -> None:
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((*batch, 40, 64)).astype(np.float32)
+    x = rng.standard_normal((*batch, rows, 64)).astype(np.float32)
     w = rng.standard_normal((*batch, 64, 100)).astype(np.float32)
     proto = model([node("MatMul", ["x", "w"], ["y"])], {"x": ("f32", x.shape)}, {"y": "f32"}, {"w": w})
     lowered = lowered_module(proto.SerializeToString(), make_options("host", None, 3, (), False))

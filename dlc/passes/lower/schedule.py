@@ -182,9 +182,8 @@ class Scheduler:
                 fuse(op, name)
 
     def parallel(self, action: s.Action, amount: int) -> None:
-        found = named_loops(self.func, action.loops[0])
-        if all(op.parent is self.func.block and not op.carried for op in found):
-            for op in found:
+        for op in named_loops(self.func, action.loops[0]):
+            if op.parent is self.func.block and not op.carried:
                 op.kind = "parallel"
 
     def prefetch(self, action: s.Action, amount: int) -> None:

@@ -36,5 +36,5 @@ def test_functions_are_within_two_ulp(kind: type[Op], target: str) -> None:
     unit = np.spacing(np.abs(right).astype(np.float32)).astype(np.float64)
     distance = np.abs(found - right) / unit
     worst = int(np.argmax(np.where(normal, distance, 0)))
-    assert distance[worst] <= ULP, f"{POINTS[worst]!r} gives {found[worst]!r}, {distance[worst]:.2f} ulp from the right one"
+    assert distance[worst] <= ULP, f"{POINTS[worst]!r} gives {found[worst]!r}, {distance[worst]:.2f} ulp off"
     assert np.all(np.abs(found[~normal]) <= np.finfo(np.float32).tiny)

@@ -71,7 +71,6 @@ FORMATS: dict[str, dict[int, tuple[str, str, bool]]] = {
 }  # fmt: skip
 
 ROWS = {kind: {row[0]: row for row in table.values()} for kind, table in FORMATS.items()}
-ONE_OF = ("TypeProto", "TensorShapeProto.Dimension")  # whose fields exclude each other, as `value`
 NOTHING = {INT: 0, FLOAT: 0.0, STRING: "", BYTES: b""}
 
 

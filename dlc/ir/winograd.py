@@ -1,7 +1,7 @@
 """The matrices of Winograd's F(tile x tile, 3 x 3), by the Toom-Cook construction.
 
 Which points the polynomials are evaluated at decides the error (Barabasz et al., "Error analysis and improving the
-accuracy of Winograd convolution for deep neural networks", 2020): 0, ±√½, ±√2 and infinity lose six times less than
+accuracy of Winograd convolution for deep neural networks", 2020): 0, ±√½, ±√2 and infinity lose several times less than
 the usual 0, ±1, ±2, and are as cheap, since pairs ±p share their even and odd parts.
 """
 

@@ -6,12 +6,10 @@ to come from beyond the second-level cache. Sizes that are not known count as `T
 
 from __future__ import annotations
 
-from functools import cache
-
 from dlc.ir.dialects.graph_winograd import WINDOW, places
 from dlc.ir.expr import Dim
 from dlc.ir.winograd import TILES
-from dlc.passes.lower.tiles import best_tile, even_parts, tile_cycles
+from dlc.passes.lower.tiles import best_tile
 from dlc.record import record
 from dlc.target import Target
 
@@ -58,12 +56,8 @@ def known(dim: Dim, otherwise: int = TYPICAL) -> int:
     return dim if isinstance(dim, int) else otherwise
 
 
-def lanes(target: Target) -> int:
-    return target.facts.vector_bits // 32
-
-
 def blocks(channels: int, target: Target) -> int:
-    return -(-channels // lanes(target))
+    return -(-channels // target.facts.lanes(32))
 
 
 def direct_cycles(size: ConvSize, target: Target) -> float:
@@ -84,18 +78,10 @@ def predicted(size: ConvSize, target: Target) -> dict[str, float]:
     return found
 
 
-@cache
 def product_cycles(rows: int, vectors: int, inputs: int, target: Target) -> float:
     """The product for one place of `rows` tiles by `vectors` vectors of results."""
-    width = best_tile(rows, vectors, target).vectors
-    height = best_tile(rows, vectors, target).rows
-    larger, count = even_parts(rows, height)
-    parts = -(-rows // height)
-    total = 0.0
-    for wide, times in ((width, vectors // width), (vectors % width, 1 if vectors % width else 0)):
-        smaller = (parts - count) * tile_cycles(larger - 1, wide, target) if parts > count else 0.0
-        total += times * (count * tile_cycles(larger, wide, target) + smaller) if wide else 0.0
-    return total * inputs + TILE_START * parts * -(-vectors // width)
+    tile = best_tile(rows, vectors, target)
+    return tile.cost * inputs + TILE_START * -(-rows // tile.rows) * -(-vectors // tile.vectors)
 
 
 def winograd_cycles(size: ConvSize, tile: int, part: int, target: Target) -> float:
@@ -120,7 +106,7 @@ def part_cycles(size: ConvSize, tile: int, part: int, target: Target, rate: floa
     taken, given = (cycles * slower for cycles in TRANSFORMS[tile])
     transforms = part * (vectors_in * taken + vectors_out * given)
     room = facts.l2_bytes * SHARE_OF_L2
-    weights = places(tile) * size.inputs * vectors_out * lanes(target) * 4
+    weights = places(tile) * size.inputs * vectors_out * target.facts.lanes(32) * 4
     streamed = weights / (rate if weights > room else FROM_L2)
     products = places(tile) * product_cycles(part, vectors_out, size.inputs, target)
     scratch = scratch_bytes(size, tile, part, target)
@@ -131,7 +117,7 @@ def part_cycles(size: ConvSize, tile: int, part: int, target: Target, rate: floa
 def scratch_bytes(size: ConvSize, tile: int, part: int, target: Target) -> int:
     """What the transformed tiles and their products take."""
     vectors = blocks(size.inputs, target) + blocks(size.outputs, target)
-    return places(tile) * vectors * lanes(target) * 4 * part
+    return places(tile) * vectors * target.facts.lanes(32) * 4 * part
 
 
 def sharing(chunks: int) -> float:

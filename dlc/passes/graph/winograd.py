@@ -22,7 +22,7 @@ from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.ir.types import F32
 from dlc.ir.winograd import TILES, error_growth
 from dlc.passes.base import Pass, PassContext
-from dlc.passes.graph.conv_costs import ConvSize, WinogradPlan, direct_cycles, known, lanes, winograd_plan
+from dlc.passes.graph.conv_costs import ConvSize, WinogradPlan, direct_cycles, known, winograd_plan
 from dlc.record import record
 from dlc.target import Target
 
@@ -59,7 +59,7 @@ class ConvByWinograd(Pattern[Conv]):
         if op.w.defined_by(Constant) is None:
             return NoMatch("the weights are not constant")
         inputs, outputs = known(w.shape[1]), known(w.shape[0])
-        if 2 * min(inputs, outputs) < lanes(self.target):
+        if 2 * min(inputs, outputs) < self.target.facts.lanes(32):
             return NoMatch("too few channels to fill the lanes")
         if not all(known(dim) for dim in y.shape):
             return NoMatch("the result is empty")

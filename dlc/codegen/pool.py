@@ -17,6 +17,7 @@ from dlc.record import record
 ABI_VERSION = 2
 MAX_THREADS = 512
 THREADS_AT = 448
+WORTH_JOINING = 8  # phases: a thread that joins a team late spends the first ones on filling its cache
 CONTEXT_BYTES = THREADS_AT + 64 * MAX_THREADS
 EXPORTS = (
     "dlc_abi_version", "dlc_ctx_bytes", "dlc_init", "dlc_close", "dlc_error", "dlc_run", "dlc_set_parallel",
@@ -90,7 +91,8 @@ def pool_ir(machine: str) -> str:
     values = {
         "abi": ABI_VERSION, "bytes": CONTEXT_BYTES, "threads_at": THREADS_AT, "max_threads": MAX_THREADS,
         "futex": target.futex, "spins": target.spins, "pause": target.pause, "declarations": target.declarations,
-        "enter": target.enter, "leave": target.leave,
+        "enter": target.enter, "leave": target.leave, "meeting_spins": target.spins // 5,
+        "worth_joining": WORTH_JOINING,
     }
     for name, value in values.items():
         text = text.replace(f"@@{name}@@", str(value))

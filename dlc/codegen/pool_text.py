@@ -22,6 +22,7 @@ cores, of which a small job can afford few.
 """
 
 from dlc.codegen.pool_parallel import FOREIGN, PARALLEL, SCRATCH, WAITING, WORK, WORKER
+from dlc.codegen.pool_teams import JOINING, PHASES, TEAMS
 
 DECLARATIONS = """
 declare i64 @syscall(i64, ...)
@@ -223,4 +224,7 @@ define internal i64 @dlc_now() nounwind {
 }
 """
 
-MODULE = DECLARATIONS + ENTRY_POINTS + PROFILING + START + WORKER + WORK + PARALLEL + FOREIGN + SCRATCH + WAITING
+MODULE = "".join((
+    DECLARATIONS, ENTRY_POINTS, PROFILING, START, WORKER, WORK, PARALLEL, FOREIGN, SCRATCH, WAITING,
+    JOINING, PHASES, TEAMS,
+))  # fmt: skip

@@ -18,6 +18,7 @@ from dlc.ir.dialects import run
 from dlc.ir.expr import Expr, as_dim, as_expr
 from dlc.ir.scratch import scratch_bytes
 from dlc.ir.size_bounds import Uppers, at_most, upper_bounds
+from dlc.ir.teams import has_teams, team_offsets
 from dlc.ir.types import BufferType, TensorType, Type
 from dlc.target import Target
 
@@ -72,7 +73,8 @@ class Codegen:
 def main_text(module: Module, symbols: Sequence[str]) -> str:
     """LLVM text of `dlc_main`."""
     work: dict[Op, Expr] = {op: work_of(op, module) for op in module.main.block.ops if isinstance(op, run.Call)}
-    return emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module), work)
+    teams = {func.name: team_offsets(func)[1] for func in kernel_funcs(module) if has_teams(func)}
+    return emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module), work, teams)
 
 
 def work_of(call: run.Call, module: Module) -> Expr:

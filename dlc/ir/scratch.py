@@ -1,4 +1,5 @@
-"""Where a kernel's own memory lies: small buffers on the stack, larger ones in the scratch memory of the thread.
+"""Where a kernel's own memory lies: small buffers on the stack, larger ones in the scratch memory of the thread. (What
+threads share lies in the memory of their team: teams.py.)
 
 A thread's scratch memory is a part of the workspace of a run, as large as the kernel that needs most. The stack of a
 caller's thread may be small, and its pages are not huge ones.
@@ -19,7 +20,7 @@ def scratch_offsets(func: Func) -> tuple[dict[buf.Scratch, int], int]:
     offsets: dict[buf.Scratch, int] = {}
     end = 0
     for op in func.walk():
-        if isinstance(op, buf.Scratch) and (size := byte_size(op)) > STACK_BYTES:
+        if isinstance(op, buf.Scratch) and not op.shared and (size := byte_size(op)) > STACK_BYTES:
             offsets[op] = end
             end += -(-size // ALIGN) * ALIGN
     return offsets, end

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dlc.kernel_language import syntax as s
 from dlc.kernel_language.expressions import ExpressionParser
 
-TAILS = ("peel", "guard", "even")
+TAILS = ("peel", "block", "guard", "even")
 
 
 def parse_kernels(text: str, file: str, first_line: int = 1) -> tuple[s.Definition, ...]:
@@ -165,7 +165,7 @@ class Parser(ExpressionParser):
         return s.Parameter(line, name, default, self.expression())
 
     def split(self, line: int) -> s.Action:
-        """split LOOP by expr into LOOP LOOP (peel | guard | even)?"""
+        """split LOOP by expr into LOOP LOOP (peel | block | guard | even)?"""
         name = self.loop()
         self.expect("by")
         amount = self.expression()
@@ -179,6 +179,13 @@ class Parser(ExpressionParser):
         name = self.loop()
         self.expect("by")
         return s.Action(line, "vectorize", (name,), self.expression())
+
+    def share(self, line: int) -> s.Action:
+        """share LOOP+ by expr"""
+        loops = [self.loop()]
+        while not self.accept("by"):
+            loops.append(self.loop())
+        return s.Action(line, "share", tuple(loops), self.expression())
 
     def prefetch(self, line: int) -> s.Action:
         """prefetch NAME along LOOP (over LOOP)?"""
@@ -224,6 +231,7 @@ ACTIONS: dict[str, Callable[[Parser, int], s.Node]] = {
     "vectorize": Parser.vectorize,
     "order": Parser.order,
     "unroll": plain("unroll"),
+    "share": Parser.share,
     "parallel": plain("parallel"),
     "fuse": plain("fuse", "", "into"),
     "prefetch": Parser.prefetch,

@@ -43,7 +43,8 @@ def holds_a_loop(op: loop.For) -> bool:
 
 
 def do_split(draw: st.DrawFn, op: loop.For) -> None:
-    factor, tail = draw(st.sampled_from([2, 3, 4, 8, 16])), draw(st.sampled_from(["peel", "guard"]))
+    tails = ["peel", "guard"] if op.carried else ["peel", "guard", "block"]
+    factor, tail = draw(st.sampled_from([2, 3, 4, 8, 16])), draw(st.sampled_from(tails))
     split(op, factor, op.name_hint + ".o", op.name_hint + ".i", tail)
 
 

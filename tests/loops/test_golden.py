@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlc.ir.core import Func, Value
-from dlc.ir.dialects import arith
+from dlc.ir.dialects import arith, buf
 from dlc.ir.expr import Expr, as_expr, sym
 from dlc.ir.types import F32, UI8, BufferType
 from dlc.passes.loop.accumulate import accumulate
@@ -20,6 +20,7 @@ from dlc.passes.loop.loops import named_loops
 from dlc.passes.loop.prefetch import prefetch
 from dlc.passes.loop.reduce import vectorize_reduction
 from dlc.passes.loop.reorder import reorder
+from dlc.passes.loop.share import share
 from dlc.passes.loop.split import cut, split
 from dlc.passes.loop.unroll import inline_single, unroll
 from dlc.passes.loop.vectorize import vectorize
@@ -77,6 +78,31 @@ def columns() -> Func:
     return nest.done()
 
 
+def running_sums() -> Func:
+    """y[b, s, j] = x[b, 0, j] + … + x[b, s, j]: a state that each step reads and writes."""
+    nest = Nest([BufferType((2, 3, 6), F32, "input"), BufferType((2, 3, 6), F32, "output")])
+
+    def sequence(n: Nest, b: Expr) -> None:
+        state = n.add(buf.Scratch(type=BufferType((6,), F32, "scratch")))
+
+        def unit(m: Nest, at: list[Expr]) -> None:
+            total = m.add(arith.Add(m.load(state, at[1]), m.load(m.args[0], b, *at)))
+            m.store(total, state, at[1])
+            m.store(total, m.args[1], b, *at)
+
+        n.loop("i", 6, lambda m, i: m.store(m.constant(0.0), state, i))
+        n.loops([("s", 3), ("j", 6)], unit)
+
+    nest.loop("b", 2, sequence)
+    func = nest.done()
+    named_loops(func, "b")[0].kind = "parallel"
+    return func
+
+
+def shared(func: Func) -> None:
+    share(func, ("i", "j.o"), 4)
+
+
 def panels(rows: Expr | int) -> Func:
     """y[p, i, j] = sum over k of x[i, k] * w[p, k, j], in tiles of two rows by a panel of two cache lines."""
     m = as_expr(rows).value if as_expr(rows).is_const else rows
@@ -132,6 +158,8 @@ def int8(func: Func) -> None:
 CASES: dict[str, tuple[Callable[[], Func], Callable[[Func], object]]] = {
     "split_with_a_tail": (row_sums, on("k", split, 4, "k.o", "k.i")),
     "split_with_a_guard": (lambda: doubled(2, sym("n")), on("j", split, 4, "j.o", "j.i", "guard")),
+    "split_in_blocks": (lambda: doubled(2, 6), on("j", split, 4, "j.o", "j.i", "block")),
+    "share": (running_sums, in_order(on("j", split, 4, "j.o", "j.i", "block"), shared)),
     "cut": (doubled, on("j", cut, 7, "j.a", "j.b")),
     "reorder": (doubled, on("i", reorder, ["j", "i"])),
     "unroll_and_jam": (row_sums, on("i", unroll)),

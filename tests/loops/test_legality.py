@@ -17,11 +17,12 @@ from dlc.passes.loop.fuse import fuse
 from dlc.passes.loop.loops import all_loops, named_loops, runs_at_least_once
 from dlc.passes.loop.reduce import vectorize_reduction
 from dlc.passes.loop.reorder import interchange, reorder
+from dlc.passes.loop.share import share
 from dlc.passes.loop.split import split
 from dlc.passes.loop.unroll import inline_single, unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from tests.loops.nests import Nest, problems_of, text_of
-from tests.loops.test_golden import doubled, row_sums
+from tests.loops.test_golden import doubled, row_sums, running_sums
 
 N = sym("n")
 
@@ -63,6 +64,12 @@ def stepped() -> Func:
     return func
 
 
+def long_sums() -> Func:
+    func = row_sums()
+    named_loops(func, "i")[0].kind = "parallel"
+    return func
+
+
 def first(name: str, act: Callable[..., object], *rest: object) -> Callable[[Func], object]:
     return lambda func: act(named_loops(func, name)[0], *rest)
 
@@ -86,6 +93,9 @@ CASES: dict[str, tuple[Callable[[], Func], Callable[[Func], object], str]] = {
     "reduce few": (lambda: row_sums(2, 3), first("k", vectorize_reduction, 4), "shorter than a vector"),
     "accumulate differences": (differences, first("k", accumulate, 4), "not a plain reduction"),
     "contract without lanes": (row_sums, first("k", contract, "n"), "there is no loop 'n'"),
+    "share a part": (running_sums, lambda func: share(func, ("j",), 2), "must be in one shared loop"),
+    "share steps": (running_sums, lambda func: share(func, ("s", "i", "j"), 2), "must be in one shared loop"),
+    "share sums": (long_sums, lambda func: share(func, ("k",), 2), "carry nothing"),
     "contract floats": (row_sums, first("k", contract, "i"), "not the product of two widened loads"),
 }
 

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from dlc.codegen.elf.link import link
 from dlc.codegen.emit.kernel import emit_kernel, module_text
 from dlc.codegen.llvm_backend import compile_object, emit_assembly
+from dlc.codegen.pool import pool_object
 from dlc.ir.core import Block, Builder, Op, Region, Value
 from dlc.ir.dialects import buf, graph_flow
 from dlc.ir.dialects.graph_index import Counting
 from dlc.ir.expr import as_expr, const
 from dlc.ir.pool import ConstantPool
 from dlc.ir.scratch import scratch_offsets
+from dlc.ir.teams import has_teams, team_offsets
 from dlc.ir.types import SI64, BufferType, Layout, TensorType
 from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.lower.group import GroupLowering, LoweredGroup
@@ -142,9 +144,12 @@ class Compiled:
         return found
 
     def run(self, views: Sequence[Array], known: Mapping[str, int]) -> None:
-        pointers = (ctypes.c_void_p * len(views))(*[v.ctypes.data for v in views])
         dims = (ctypes.c_int64 * max(1, len(self.symbols)))(*[known[s] for s in self.symbols])
         count = as_expr(self.chunks).evaluate(dict(known))
+        if has_teams(self.lowered.func):
+            size = team_offsets(self.lowered.func)[1]
+            views = [*views[: len(self.lowered.func.args) - 1], team_memory(count, size)]
+        pointers = (ctypes.c_void_p * len(views))(*[v.ctypes.data for v in views])
         middle = count // 2
         room = np.full(scratch_offsets(self.lowered.func)[1] + 64, 0xA5, np.uint8)
         scratch = room.ctypes.data + -room.ctypes.data % 64
@@ -155,6 +160,15 @@ class Compiled:
     def assembly(self) -> str:
         target = host()
         return emit_assembly(self.text, target.triple, target.llvm_cpu, target.llvm_features)
+
+
+def team_memory(count: int, size: int) -> Array:
+    """Memory for `count` teams: each begins with zeros, the rest is garbage."""
+    raw = np.full(count * size + 64, 0xA5, np.uint8)
+    start = -raw.ctypes.data % 64
+    memory = raw[start : start + count * size]
+    memory.reshape(count, size)[:, :16] = 0
+    return memory
 
 
 def check_halo(kind: TensorType, view: Array) -> None:
@@ -189,6 +203,7 @@ FAIL = (
     "declare hidden i32 @dlc_fail(ptr, i32, i32, i64, i64)",
     "define hidden i32 @dlc_fail(ptr %ctx, i32 %code, i32 %kernel, i64 %first, i64 %second) { ret i32 %code }",
 )
+MAIN = "define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) { ret i32 0 }"
 
 
 def compiled(
@@ -206,10 +221,12 @@ def compiled(
     lowered = lowering.lower("k")
     kernel = emit_kernel(lowered.func, list(symbols), machine)
     text = module_text([kernel], machine).replace("define hidden", "define").replace(*FAIL)
-    made = compile_object(text, machine.triple, machine.llvm_cpu, machine.llvm_features)
+    objects = [compile_object(text, machine.triple, machine.llvm_cpu, machine.llvm_features)]
+    if has_teams(lowered.func):
+        objects += [pool_object(machine.arch), compile_object(MAIN, machine.triple, machine.llvm_cpu, "")]
     folder = tempfile.TemporaryDirectory()
     path = Path(folder.name)
-    link([made], machine="x86-64" if "x86" in machine.triple else "aarch64", exports=["k"], output=path / "k.so")
+    link(objects, machine=machine.arch, exports=["k"], output=path / "k.so")
     function = ctypes.CDLL(str(path / "k.so")).k
     function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
-    return Compiled(lowered, group, list(symbols), function, kernel.chunks, text, made, folder)
+    return Compiled(lowered, group, list(symbols), function, kernel.chunks, text, objects[0], folder)

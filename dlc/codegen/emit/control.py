@@ -10,6 +10,7 @@ from dlc.errors import InternalError
 from dlc.ir.core import Block as IRBlock
 from dlc.ir.core import Op, Value
 from dlc.ir.dialects import loop
+from dlc.ir.expr import Expr
 
 EmitBlock = Callable[[IRBlock, Writer], None]
 
@@ -51,6 +52,16 @@ def emit_for(op: loop.For, w: Writer, emit_block: EmitBlock, chunk: tuple[str, s
         kind = value_type(value.type)
         merged = f"phi {kind} [ {first}, %{entry.label} ], [ {later}, %{latch.label} ]" if guarded else ""
         w.define(value, w.assign(merged, "r") if merged else later)
+
+
+def bounds_within(op: loop.For, start: Expr, part: tuple[str, str], w: Writer) -> tuple[str, str]:
+    """The iterations of `op` in a part of those of several loops, numbered through; its first is number `start`."""
+    w.declare("i64 @llvm.smax.i64(i64, i64)")
+    w.declare("i64 @llvm.smin.i64(i64, i64)")
+    first, count = w.integer(w.canonical(start, [])), w.integer(w.canonical(op.upper, op.indices))
+    low, high = (w.assign(f"sub i64 {bound}, {first}") for bound in part)
+    begin = w.assign(f"call i64 @llvm.smax.i64(i64 {low}, i64 0)")
+    return begin, w.assign(f"call i64 @llvm.smin.i64(i64 {high}, i64 {count})")
 
 
 def _open_loop(op: loop.For, w: Writer, body: Block) -> list[tuple[int, str, str]]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from dlc.codegen.emit import arith, contract, effects, memory, transpose
-from dlc.codegen.emit.control import CONTROL, emit_for
+from dlc.codegen.emit.control import CONTROL, bounds_within, emit_for
 from dlc.codegen.emit.scope import Scope, Writer
+from dlc.codegen.emit.teams import TeamEmitter
 from dlc.codegen.emit.types import memory_type
 from dlc.errors import InternalError
 from dlc.ir.chunks import chunk_count, parallel_loops
@@ -22,6 +23,7 @@ from dlc.ir.dialects import buf, loop
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 from dlc.ir.scratch import STACK_BYTES, byte_size, scratch_offsets
+from dlc.ir.teams import has_teams
 from dlc.record import record
 from dlc.target import Target
 
@@ -45,7 +47,6 @@ def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | 
     w = Writer(frozenset(target.features))
     entry = w.new_block("entry")
     w.scopes.append(Scope(entry))
-    chunked = chunk_starts(func)
     for scratch, offset in scratch_offsets(func)[0].items():
         w.define(scratch.result, w.assign(f"getelementptr i8, ptr %scratch, i64 {offset}", "scratch"))
     for number, arg in enumerate(func.args):
@@ -59,7 +60,7 @@ def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | 
         slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[used]}", "slot")
         text = w.assign(f"load i64, ptr {slot}, align 8, !invariant.load !0", "n")
         w.symbols[used] = (text, 0)
-    _emit_ops(func.block, w, chunked)
+    _emit_kernel_ops(func, w)
     w.line("ret i32 0")
     label = name or func.name
     body = "\n".join(f"{b.label}:\n" + "\n".join(f"  {line}" for line in b.lines) for b in w.blocks)
@@ -80,18 +81,6 @@ def chunk_starts(func: Func) -> Chunked:
     return starts
 
 
-def _chunk_bounds(op: loop.For, start: Expr, loops: int, w: Writer) -> tuple[str, str]:
-    """The part of a parallel loop's iterations that lies in [begin, end)."""
-    if loops == 1:
-        return "%begin", "%end"
-    first, count = w.integer(w.canonical(start, [])), w.integer(w.canonical(op.upper, []))
-    w.declare("i64 @llvm.smax.i64(i64, i64)")
-    w.declare("i64 @llvm.smin.i64(i64, i64)")
-    low, high = w.assign(f"sub i64 %begin, {first}"), w.assign(f"sub i64 %end, {first}")
-    begin = w.assign(f"call i64 @llvm.smax.i64(i64 {low}, i64 0)")
-    return begin, w.assign(f"call i64 @llvm.smin.i64(i64 {high}, i64 {count})")
-
-
 def _used_symbols(func: Func) -> set[str]:
     """Named dimensions in the attributes and buffer types of a function."""
     found: set[str] = set()
@@ -106,20 +95,27 @@ def _used_symbols(func: Func) -> set[str]:
     return {s for s in found if not (s[0] == "d" and s[1:].isdigit())}
 
 
-def _emit_ops(block: Block, w: Writer, chunked: Chunked | None = None) -> None:
-    for op in block.ops:
-        _emit_op(op, w, chunked)
+def _emit_kernel_ops(func: Func, w: Writer) -> None:
+    """The body of a kernel: of its parallel loops the iterations that lie in [begin, end)."""
+    chunked = chunk_starts(func)
+    team = TeamEmitter(func, _emit_block, _emit_op) if has_teams(func) else None
+    for op in func.block.ops:
+        if not isinstance(op, loop.For) or op not in chunked:
+            _emit_op(op, w)
+            continue
+        start = chunked[op]
+        part = ("%begin", "%end")
+        bounds = part if len(chunked) == 1 else bounds_within(op, start, part, w)
+        emit_for(op, w, _emit_block if team is None else team.chunk_of(op, start), bounds)
 
 
 def _emit_block(block: Block, w: Writer) -> None:
-    _emit_ops(block, w)
+    for op in block.ops:
+        _emit_op(op, w)
 
 
-def _emit_op(op: Op, w: Writer, chunked: Chunked | None) -> None:
+def _emit_op(op: Op, w: Writer) -> None:
     if isinstance(op, loop.Yield | loop.Condition | Return):
-        return
-    if chunked is not None and isinstance(op, loop.For) and op in chunked:
-        emit_for(op, w, _emit_block, _chunk_bounds(op, chunked[op], len(chunked), w))
         return
     if type(op) in CONTROL:
         CONTROL[type(op)](op, w, _emit_block)

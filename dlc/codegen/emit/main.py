@@ -51,11 +51,17 @@ def error_sites(module: Module) -> ErrorSites:
 
 
 def emit_main(
-    func: Func, symbols: Sequence[str], codes: Codes, scratch: int = 0, work: Mapping[Op, Expr] | None = None
+    func: Func,
+    symbols: Sequence[str],
+    codes: Codes,
+    scratch: int = 0,
+    work: Mapping[Op, Expr] | None = None,
+    teams: Mapping[str, int] | None = None,
 ) -> str:
     """LLVM text of `dlc_main`; each thread gets `scratch` bytes behind the arena.
 
-    `work` says how much each call has to do; those with little stay on the calling thread.
+    `work` says how much each call has to do; those with little stay on the calling thread. `teams` are the bytes that a
+    team of each kernel that has them needs.
     Raises InternalError if memory has not been planned.
     """
     w = Writer()
@@ -78,7 +84,7 @@ def emit_main(
             case run.View():
                 w.define(op.result, _view(w, op))
             case run.Call():
-                _call(w, op, codes.get(op), base, (work or {}).get(op))
+                _call(w, op, codes.get(op), base, (work or {}).get(op), (teams or {}).get(op.kernel, 0))
                 _load_dims(w, op.publishes)
             case run.Check():
                 _check(w, op, codes[op])
@@ -95,6 +101,7 @@ def emit_main(
         "@dlc_weights = external global i8, align 64",
         "declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)",
         "declare hidden i32 @dlc_alone(ptr, ptr, ptr, ptr, i64)",
+        "declare hidden i32 @dlc_teams(ptr, ptr, ptr, ptr, i64, ptr, i64, ptr)",
         "declare hidden void @dlc_stamp(ptr)",
         f"declare hidden {FAIL}",
         *declared,
@@ -151,11 +158,16 @@ def _check(w: Writer, op: run.Check, code: int) -> None:
     w.scopes[-1].block = following
 
 
-def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str, work: Expr | None) -> None:
+def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str, work: Expr | None, team: int) -> None:
     for number, value in enumerate(op.operands):
         _store_argument(w, number, value)
     chunks = w.integer(as_expr(op.chunks))
-    if op.chunks == 1:
+    if team:
+        how = _distribution(w, work)
+        parameters = f"ptr %ctx, ptr @{op.kernel}, ptr %dims, ptr %args, i64 {chunks}"
+        memory = f"ptr {w.use(op.operands[-1])}, i64 {team}"
+        status = w.assign(f"call i32 @dlc_teams({parameters}, {memory}, ptr {how})", "s")
+    elif op.chunks == 1:
         status = w.assign(f"call i32 @{op.kernel}(ptr %ctx, ptr %dims, ptr %args, i64 0, i64 1, ptr {scratch})", "s")
     else:
         how = _distribution(w, work)

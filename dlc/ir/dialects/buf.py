@@ -57,9 +57,13 @@ class Store(Op):
 
 @op_def("buf.scratch")
 class Scratch(Op):
-    """A small buffer of the kernel's own; undefined at first, gone when the enclosing block ends."""
+    """A small buffer of the kernel's own; undefined at first, gone when the enclosing block ends.
+
+    A `shared` one is the same for all threads of a team (`dlc/ir/teams.py`).
+    """
 
     type = attr(kind=BufferType)
+    shared = attr(False)
 
     def infer(self) -> tuple[Type, ...]:
         return (self.type,)

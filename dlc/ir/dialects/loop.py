@@ -9,7 +9,7 @@ from dlc.ir.expr import Expr
 from dlc.ir.opdef import ANY, BOOL_VALUE, TERMINATOR, Constraint, attr, op_def, operand, operands, region
 from dlc.ir.types import INDEX, ScalarType, Type, VectorType, scalar_type
 
-KINDS = ("serial", "parallel")
+KINDS = ("serial", "parallel", "shared")
 INDICES = Constraint(
     "an index or a vector of them", lambda t: isinstance(t, ScalarType | VectorType) and scalar_type(t) == INDEX
 )
@@ -21,7 +21,8 @@ class For(Op):
 
     The operands are the indices that the bounds mention (``d0``, …), then the `carried` initial values. The body has
     the loop's variable and the carried values as arguments and ends in ``loop.yield``. The iterations of a ``parallel``
-    loop may run in any order and at the same time; it carries nothing.
+    loop may run in any order and at the same time; it carries nothing. So may those of a ``shared`` loop inside of it,
+    on the threads that work on one iteration of the parallel loop together, its team (`dlc/ir/teams.py`).
     """
 
     values = operands(ANY)
@@ -61,8 +62,8 @@ class For(Op):
     def check(self) -> Iterator[str]:
         if self.kind not in KINDS:
             yield f"c1: kind must be one of {', '.join(KINDS)}, got {self.kind!r}"
-        if self.kind == "parallel" and self.carried:
-            yield "c2: a parallel loop cannot carry values"
+        if self.kind != "serial" and self.carried:
+            yield "c2: a parallel or shared loop cannot carry values"
         if [a.type for a in self.block.args[1:]] != [v.type for v in self.inits]:
             yield "c3: the body's arguments must be the variable and the carried values"
         if [v.type for v in self.block.terminator.operands] != [v.type for v in self.inits]:
@@ -128,4 +129,9 @@ class Check(Op):
     message = attr(kind=str)
 
 
-OPS = (For, If, While, Condition, Yield, Check)
+@op_def("loop.meet")
+class Meet(Op):
+    """The threads of a team wait for one another: the shared loops before it in this block are done for all of them."""
+
+
+OPS = (For, If, While, Condition, Yield, Check, Meet)

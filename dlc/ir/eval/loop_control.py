@@ -1,4 +1,6 @@
-"""The meaning of loops and branches. A parallel loop runs like any other: its iterations must not care."""
+"""The meaning of loops and branches. A parallel or shared loop runs like any other: its iterations must not care; and
+where there is one thread, nobody waits for others.
+"""
 
 from __future__ import annotations
 
@@ -33,4 +35,8 @@ def run_while(frame: Frame, op: Op, args: list[object]) -> list[object]:
     return values
 
 
-RUNS: dict[type[Op], Run] = {loop.For: run_for, loop.If: run_if, loop.While: run_while}
+def run_meet(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    return []
+
+
+RUNS: dict[type[Op], Run] = {loop.For: run_for, loop.If: run_if, loop.While: run_while, loop.Meet: run_meet}

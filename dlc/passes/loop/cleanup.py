@@ -97,7 +97,7 @@ def _remove_unused(block: Block) -> bool:
 
 
 def _has_effects(op: Op) -> bool:
-    return any(isinstance(inner, (*STORES, vec.Prefetch, loop.While, loop.Check)) for inner in op.walk())
+    return any(isinstance(inner, (*STORES, vec.Prefetch, loop.While, loop.Check, loop.Meet)) for inner in op.walk())
 
 
 def contract_multiply_add(func: Func) -> bool:

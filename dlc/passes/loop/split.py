@@ -5,6 +5,7 @@
                               i = i.o * f + i.i
 
 With ``tail="guard"`` there is no tail loop; the last block's inner loop is shorter: i.i in [0, min(f, n - i.o * f)).
+With ``tail="block"`` the tail loop stands in a loop i.o of its own, which runs once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def split(
 ) -> tuple[loop.For | None, loop.For | None]:
     """Split `op` by `factor`; returns (outer loop, tail loop), each None where it would never run.
 
-    `tail`: ``peel`` (a loop of its own, called `inner`) or ``guard``. Raises InternalError for a step other than 1.
+    `tail`: ``peel`` (a loop of its own, called `inner`), ``block`` (that loop in one called `outer`, which is the tail
+    loop returned; `op` may carry nothing) or ``guard``. Raises InternalError for a step other than 1.
     """
     if op.step != 1 or not op.lower.is_const or op.lower.value != 0:
         raise InternalError(f"cannot split loop {op.name_hint!r}: it must run from 0 by 1", op=op)
@@ -44,6 +46,8 @@ def split(
         carried = main.results
     if not (rest.is_const and rest.value == 0):
         tail_loop = _shifted(op, as_expr(0), rest, whole * factor, inner, carried)
+        if tail == "block":
+            tail_loop = _once(tail_loop, outer)
         new.append(tail_loop)
         carried = tail_loop.results
     replace_loop(op, new, list(carried))
@@ -85,6 +89,18 @@ def _shifted(op: loop.For, lower: Expr, upper: Expr, shift: Expr, name: str, ini
     moved = shift.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(own))})
     mapping.formulas[op.variable] = Formula(D0 + moved, (body.args[0], *own))
     fill(op, body, mapping)
+    return made
+
+
+def _once(op: loop.For, name: str) -> loop.For:
+    """A loop around `op` that runs once."""
+    if op.carried:
+        raise InternalError(f"loop {op.name_hint!r} carries values: its tail cannot be a block", op=op)
+    body = body_block(name)
+    body.append(op)
+    body.append(loop.Yield(loc=op.loc))
+    made = make_loop(as_expr(0), as_expr(1), body, kind=op.kind, name=name, loc=op.loc)
+    op.kind = "serial"
     return made
 
 

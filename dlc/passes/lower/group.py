@@ -25,7 +25,7 @@ from dlc.passes.lower.considered import algorithms
 from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Binding, Frame, Tensor
 from dlc.passes.lower.scalars import Scalar, as_index
-from dlc.passes.lower.schedule import Scheduler, finish
+from dlc.passes.lower.schedule import Scheduler
 from dlc.target import Target
 
 
@@ -323,7 +323,6 @@ class GroupLowering:
             frame = Frame({**scheduler.facts(), **names}, schedule.file)
             if schedule.condition is None or self.elaborator.expression(schedule.condition, frame):
                 scheduler.run(schedule, frame)
-                finish(func)
                 taken = f"{schedule.name} ({schedule.file}:{schedule.line})"
                 considered = (*algorithms(self.root, self.target), *scheduler.considered)
                 return LoweredGroup(func, taken, scheduler.chosen, considered)

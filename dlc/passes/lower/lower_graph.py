@@ -22,6 +22,7 @@ from dlc.ir.dialects.graph_index import Counting
 from dlc.ir.expr import Expr, const
 from dlc.ir.levels import Level
 from dlc.ir.size_bounds import at_most
+from dlc.ir.teams import has_teams, team_memory
 from dlc.ir.types import BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.base import Pass, PassContext
@@ -227,7 +228,12 @@ class _Lowering:
     def append_call(
         self, kernel: str, buffers: list[Value], writes: int, loc: Location, publishes: tuple[str, ...] = ()
     ) -> None:
-        chunks = chunk_count(self.module.funcs[kernel])
+        func = self.module.funcs[kernel]
+        chunks = chunk_count(func)
+        if has_teams(func):
+            memory = team_memory(func)
+            made = run.Alloc(type=BufferType(memory.shape, memory.element), loc=loc)
+            buffers, writes = [*buffers, self.block.append(made).result], writes + 1
         self.block.append(
             run.Call(*buffers, kernel=kernel, chunks=chunks, writes=writes, publishes=publishes, loc=loc)
         )

@@ -16,6 +16,7 @@ from dlc.passes.loop.fuse import fuse
 from dlc.passes.loop.loops import all_loops, named_loops, only_inner_loop
 from dlc.passes.loop.prefetch import prefetch
 from dlc.passes.loop.reorder import reorder
+from dlc.passes.loop.share import share
 from dlc.passes.loop.split import cut, split
 from dlc.passes.loop.transpose import plans
 from dlc.passes.loop.turn import turn_stores
@@ -29,6 +30,7 @@ from dlc.passes.lower.tiles import (
     Tile,
     best_image_tile,
     best_rows,
+    best_team,
     best_tile,
     depthwise_columns,
     even_parts,
@@ -52,10 +54,13 @@ class Scheduler:
     chosen: dict[str, object] = field(default_factory=dict)
     considered: dict[str, None] = field(default_factory=dict)
     parameters: dict[str, Value] = field(default_factory=dict)  # buffers by the names of the kernel's operands
+    shared: tuple[tuple[str, ...], int] = ((), 0)  # loops, and between how many threads
 
     def run(self, schedule: s.Schedule, frame: Frame) -> None:
         self.actions(schedule.actions, frame)
         share_all_or_nothing(self.func)
+        finish(self.func)
+        share(self.func, *self.shared)
 
     def facts(self) -> dict[str, object]:
         """Names that a schedule may use besides those of its kernel."""
@@ -72,6 +77,7 @@ class Scheduler:
             "image_tile": self.image_tile,
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
             "panel_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target, panels=True),
+            "team_for": lambda weights, rows, meetings: best_team(weights, rows, meetings, self.target),
             "depthwise_columns": lambda extent, stride: depthwise_columns(_known(extent), stride, self.target),
             "tile_rows": lambda extent, blocks: self.tile(extent, blocks).rows,
             "tile_vectors": lambda extent, blocks: self.tile(extent, blocks).vectors,
@@ -205,6 +211,9 @@ class Scheduler:
             if op.parent is self.func.block and not op.carried:
                 op.kind = "parallel"
 
+    def share(self, action: s.Action, amount: int) -> None:
+        self.shared = (action.loops, amount)  # once it is settled what the chunks are
+
     def prefetch(self, action: s.Action, amount: int) -> None:
         buffer = self.parameters.get(action.loops[0])
         if buffer is not None:
@@ -223,7 +232,7 @@ class Scheduler:
 
 
 _ACTIONS = {
-    "prefetch": Scheduler.prefetch, "turn": Scheduler.turn,
+    "share": Scheduler.share, "prefetch": Scheduler.prefetch, "turn": Scheduler.turn,
     "split": Scheduler.split, "order": Scheduler.order, "vectorize": Scheduler.vectorize, "unroll": Scheduler.unroll,
     "fuse": Scheduler.fuse, "parallel": Scheduler.parallel, "contract": Scheduler.contract, "auto": Scheduler.auto,
 }  # fmt: skip

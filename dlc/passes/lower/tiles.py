@@ -19,6 +19,9 @@ L2_CYCLES = 0.5  # per vector of weights that comes from the second-level cache
 # Cycles that a load takes from the tile, whatever else goes on, where panels come from the second level of the cache
 # and the rows lie far apart: per broadcast and per vector.
 PANEL_LOADS = (0.06, 0.15)
+MEETING_CYCLES = 600  # what each member of a team adds to a meeting and to fetching what the others have written
+MOST_MEMBERS = 64
+WORTH_MEETING = 0.9  # a team must be predicted to take this share of the time of one thread
 PANEL_VECTORS = 4  # more columns than that spill: the code generator loads them all before it uses the first
 
 
@@ -191,3 +194,13 @@ def depthwise_columns(extent: int | None, stride: int, target: Target) -> int:
     else:
         most = 14 if stride == 1 else 9
     return most if extent is None else even_parts(max(1, extent), most)[0]
+
+
+def best_team(weights: int, rows: int, meetings: int, target: Target) -> int:
+    """How many threads should share a step that multiplies all `weights` once with each of so many rows; 1: none."""
+    facts = target.facts
+    vectors = weights * 32 / facts.vector_bits
+    alone = vectors * (2 * L2_CYCLES + rows / facts.fma_ports * (1 if facts.has_fma else 2))
+    costs = {n: alone / n + n * meetings * MEETING_CYCLES for n in range(2, MOST_MEMBERS + 1)}
+    best = min(costs, key=lambda n: costs[n])
+    return best if costs[best] < WORTH_MEETING * alone else 1

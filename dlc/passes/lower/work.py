@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlc.ir.core import Op
-from dlc.ir.dialects import graph_attention, graph_flow, graph_nn, graph_shape, graph_winograd
+from dlc.ir.dialects import graph_attention, graph_flow, graph_nn, graph_recurrent, graph_shape, graph_winograd
 from dlc.ir.expr import Expr, as_expr, ceil_div
 from dlc.ir.types import BufferType, TensorType
 
@@ -40,6 +40,8 @@ def operations_of(op: Op) -> Expr:
             return 2 * elements(op.result) * product(shape(op.operands[1])[1:])
         case graph_winograd.WinogradConv():
             return 2 * graph_winograd.WINDOW**2 * elements(op.result) * as_expr(shape(op.operands[1])[1])
+        case graph_recurrent.Recurrence():
+            return 2 * elements(op.operands[0]) * shape(op.operands[1])[1]
         case graph_nn.ConvTranspose():
             return 2 * elements(op.operands[0]) * product(shape(op.operands[1])[1:])
     if type(op) in graph_shape.OPS or not op.results or not isinstance(op.results[0].type, TensorType):

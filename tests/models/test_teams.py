@@ -13,9 +13,13 @@ import pytest
 import dlc
 from dlc.driver.compile import write_library
 from dlc.driver.pipeline import Options
+from dlc.frontends.load import load_model
+from dlc.ir.eval.interpreter import evaluate
+from dlc.ir.teams import has_teams
 from dlc.passes.lower import schedule
 from dlc.passes.lower.tiles import best_team
 from dlc.target import Target
+from tests.differential.compiling import lowered
 from tests.support.onnx_models import expected, model, node
 from tests.support.qemu_runner import emulator, run_under_qemu
 from tests.tolerances import assert_close
@@ -90,6 +94,23 @@ def test_on_arm(five: None, op: str, attrs: dict[str, object], tmp_path: Path) -
     for name, want in zip(("y", "last"), expected(proto, given), strict=True):
         assert_close(one[name], want, "network", name=name)
         np.testing.assert_array_equal(one[name], three[name])
+
+
+@KINDS
+def test_the_evaluator_agrees(five: None, op: str, attrs: dict[str, object]) -> None:
+    """On the lowered module, whose arena is full of NaN, as the memory of the teams is."""
+    module = load_model(network(op, 37, 2, attrs))
+    given = list(feeds(4, 6).values())
+    low = lowered(module, Options(Target.parse("x86-64-v3"))).module
+    assert any(map(has_teams, low.funcs.values()))
+    for found, want in zip(evaluate(low, given), evaluate(module, given), strict=True):
+        assert_close(np.asarray(found), np.asarray(want), "network")
+
+
+def test_no_steps_and_no_sequences(five: None) -> None:
+    compiled = dlc.compile(network("LSTM", 64, 1, {}), cache=False, threads=3)
+    assert not compiled.run({**feeds(1, 2), "x": np.zeros((0, 2, WIDTH), np.float32)})["last"].any()
+    assert compiled.run(feeds(3, 0))["y"].shape == (3, 1, 0, 64)
 
 
 def test_a_model_may_be_run_by_several_threads_at_once(five: None) -> None:

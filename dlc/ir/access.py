@@ -152,11 +152,17 @@ def mapped_operands(op: Op, mapping: Substitution) -> tuple[list[Value], dict[st
     return [*before, *collected, *after], {**op.attrs, **changed}
 
 
-def clone_with(op: Op, mapping: Substitution) -> Op:
-    """A copy of `op` and all inside it under `mapping`, which learns the results."""
+def clone_parts(op: Op, mapping: Substitution) -> tuple[list[Value], dict[str, Attribute]]:
+    """The operands and attributes of a clone of `op`; a limit that covers all lanes is none."""
     operand_list, attrs = mapped_operands(op, mapping)
     if isinstance(op, vec.Load | vec.Store | vec.Gather):
         attrs = full_when_valid(op, attrs)
+    return operand_list, attrs
+
+
+def clone_with(op: Op, mapping: Substitution) -> Op:
+    """A copy of `op` and all inside it under `mapping`, which learns the results."""
+    operand_list, attrs = clone_parts(op, mapping)
     copy = type(op).unchecked(operand_list, attrs, [v.type for v in op.results], loc=op.loc)
     for old, new in zip(op.results, copy.results, strict=True):
         new.hint = old.hint

@@ -71,7 +71,7 @@ def _monomial_key(monomial: Monomial) -> tuple[int, tuple[str, ...]]:
 class Expr:
     """An integer polynomial over atoms. Immutable; build with `sym`, `const` and the Python operators."""
 
-    __slots__ = ("_hash", "_symbols", "is_const", "terms")
+    __slots__ = ("_hash", "_places", "_symbols", "is_const", "terms")
 
     terms: tuple[tuple[Monomial, int], ...]  # sorted; the constant has the empty monomial; no zero coefficients
 
@@ -80,14 +80,15 @@ class Expr:
         self.is_const = not terms or (len(terms) == 1 and not terms[0][0])
         self._hash = hash(self.value) if self.is_const else hash(terms)  # equal to an int: the int's hash
         self._symbols: frozenset[str] | None = None
+        self._places: tuple[int, ...] | None = None
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, int):
-            return self.is_const and self.value == other
-        return isinstance(other, Expr) and self._hash == other._hash and self.terms == other.terms
+        if isinstance(other, Expr):
+            return self is other or (self._hash == other._hash and self.terms == other.terms)
+        return isinstance(other, int) and self.is_const and self.value == other
 
     # -- what it is --------------------------------------------------------------------------------------------------
 
@@ -112,6 +113,14 @@ class Expr:
         monomial, factor = self.terms[0]
         return factor == 1 and len(monomial) == 1 and isinstance(monomial[0], str)
 
+    def has_compounds(self) -> bool:
+        """Whether there is more in it than a polynomial of symbols."""
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                if isinstance(atom, Compound):
+                    return True
+        return False
+
     def coefficient(self, symbol: str) -> int:
         """The coefficient of the linear term in `symbol`."""
         return next((factor for monomial, factor in self.terms if monomial == (symbol,)), 0)
@@ -127,6 +136,13 @@ class Expr:
                         found.update(atom.names())
             self._symbols = frozenset(found)
         return self._symbols
+
+    def places(self) -> tuple[int, ...]:
+        """The index operands that it mentions: n for each symbol ``d<n>``, in order."""
+        if self._places is None:
+            names = (name for name in self.symbols() if name[0] == "d" and name[1:].isdigit())
+            self._places = tuple(sorted(int(name[1:]) for name in names))
+        return self._places
 
     def is_linear_in(self, symbol: str) -> bool:
         """Whether `symbol` occurs only as a term ``c * symbol`` (or not at all)."""
@@ -148,8 +164,7 @@ class Expr:
         if not self.terms:
             return other
         total = dict(self.terms)
-        for monomial, factor in other.terms:
-            total[monomial] = total.get(monomial, 0) + factor
+        _add(total, other, 1)
         return _normal(total)
 
     __radd__ = __add__
@@ -197,7 +212,10 @@ class Expr:
             return self
         total: dict[Monomial, int] = {}
         for monomial, factor in self.terms:
-            _add(total, _product(_substitute_atom(atom, values) for atom in monomial), factor)
+            if len(monomial) == 1:
+                _add(total, _substitute_atom(monomial[0], values), factor)
+            else:
+                _add(total, _product(_substitute_atom(atom, values) for atom in monomial), factor)
         return _normal(total)
 
     def evaluate(self, values: Mapping[str, int]) -> int:
@@ -247,10 +265,9 @@ def _operand_text(expr: Expr) -> str:
 
 
 def _normal(total: dict[Monomial, int]) -> Expr:
-    kept = [(m, f) for m, f in total.items() if f]
-    if len(kept) > 1:
-        kept.sort(key=lambda term: _monomial_key(term[0]))
-    return Expr(tuple(kept))
+    if len(total) < 2:
+        return Expr(tuple(term for term in total.items() if term[1]))
+    return Expr(tuple([(monomial, factor) for monomial in sorted(total, key=_monomial_key) if (factor := total[monomial])]))
 
 
 def _add(total: dict[Monomial, int], expr: Expr, factor: int) -> None:
@@ -266,10 +283,12 @@ def _product(factors: Iterable[Expr]) -> Expr:
     return product
 
 
+@lru_cache(maxsize=1 << 12)
 def const(value: int) -> Expr:
     return Expr((((), int(value)),)) if value else ZERO
 
 
+@lru_cache(maxsize=1 << 12)
 def sym(name: str) -> Expr:
     return Expr((((name,), 1),))
 
@@ -448,7 +467,7 @@ def _compound_bounds(atom: Compound, ranges: Mapping[str, Range]) -> Range:
 
 def simplify(expr: Expr, ranges: Mapping[str, Range]) -> Expr:
     """Rewrite quotients, remainders, minima and maxima that the ranges of the symbols decide."""
-    if not any(isinstance(atom, Compound) for monomial, _ in expr.terms for atom in monomial):
+    if not expr.has_compounds():
         return expr
     total: dict[Monomial, int] = {}
     for monomial, factor in expr.terms:

@@ -74,7 +74,7 @@ def _blocked(op: loop.For, count: Expr, factor: int, outer: str, inner: str, gua
 
 
 def _shifted(op: loop.For, upper: Expr, shift: Expr, name: str, reuse: bool = False) -> loop.For:
-    """A loop over [0, upper) whose variable stands for that of `op` less `shift`: with a copy of its body, or its own."""
+    """A loop over [0, upper) whose variable is that of `op` less `shift`: with a copy of its body, or its own."""
     mapping = substitution(op)
     own = op.indices
     moved = shift.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(own))})

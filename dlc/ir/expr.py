@@ -107,6 +107,11 @@ class Expr:
         return self.terms[-1][1] if self.terms and not self.terms[-1][0] else 0
 
     @property
+    def varying(self) -> Expr:
+        """All but the constant term."""
+        return Expr(self.terms[:-1]) if self.terms and not self.terms[-1][0] else self
+
+    @property
     def is_symbol(self) -> bool:
         if len(self.terms) != 1:
             return False
@@ -163,6 +168,10 @@ class Expr:
             return self
         if not self.terms:
             return other
+        if other.is_const:
+            rest = self.varying
+            constant = self.constant + other.terms[0][1]
+            return Expr((*rest.terms, ((), constant))) if constant else rest
         total = dict(self.terms)
         _add(total, other, 1)
         return _normal(total)
@@ -267,13 +276,25 @@ def _operand_text(expr: Expr) -> str:
 def _normal(total: dict[Monomial, int]) -> Expr:
     if len(total) < 2:
         return Expr(tuple(term for term in total.items() if term[1]))
-    return Expr(tuple([(monomial, factor) for monomial in sorted(total, key=_monomial_key) if (factor := total[monomial])]))
+    ordered = sorted(total, key=_monomial_key)
+    return Expr(tuple([(monomial, factor) for monomial in ordered if (factor := total[monomial])]))
 
 
 def _add(total: dict[Monomial, int], expr: Expr, factor: int) -> None:
     """Add a multiple of an expression to terms that are being collected."""
     for monomial, own in expr.terms:
         total[monomial] = total.get(monomial, 0) + own * factor
+
+
+def combination(exprs: Iterable[Expr], factors: Iterable[Expr]) -> Expr:
+    """The sum of all expressions, each times its factor."""
+    total: dict[Monomial, int] = {}
+    for expr, factor in zip(exprs, factors, strict=True):
+        if factor.is_const:
+            _add(total, expr, factor.value)
+        else:
+            _add(total, expr * factor, 1)
+    return _normal(total)
 
 
 def _product(factors: Iterable[Expr]) -> Expr:

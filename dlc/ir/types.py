@@ -7,6 +7,8 @@ holds it is arranged. ``tensor<1x64x56x56xf32, order(0 1 2 3) block(1:16) halo(0
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -259,11 +261,7 @@ class BufferType(Type):
 
     def strides(self) -> tuple[Expr, ...]:
         """Elements between neighbours along each axis."""
-        steps, step = [], as_expr(1)
-        for dim in reversed(self.shape):
-            steps.append(step)
-            step = step * as_expr(dim)
-        return tuple(reversed(steps))
+        return _strides(self.shape)
 
     def __str__(self) -> str:
         space = "" if self.space == "arena" else f", {self.space}"
@@ -301,6 +299,15 @@ class FunctionType(Type):
 
     def __str__(self) -> str:
         return f"fn<({', '.join(map(str, self.inputs))}) -> ({', '.join(map(str, self.results))})>"
+
+
+@lru_cache(maxsize=256)
+def _strides(shape: tuple[Dim, ...]) -> tuple[Expr, ...]:
+    steps, step = [], as_expr(1)
+    for dim in reversed(shape):
+        steps.append(step)
+        step = step * as_expr(dim)
+    return tuple(reversed(steps))
 
 
 def _shape_text(shape: tuple[Dim, ...]) -> str:

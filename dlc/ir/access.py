@@ -7,7 +7,7 @@ op: `clone_with` composes the expressions, drops index operands that are no long
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 from dlc.ir.core import Attribute, Op, Region, Value
@@ -37,7 +37,7 @@ class Formula:
     values: tuple[Value, ...] = ()
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Substitution:
     """What clones replace: values by values, and index values by formulas."""
 

@@ -8,7 +8,7 @@ here it is only a box with operands, attributes, results and regions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
 
 from dlc.ir.types import Type
@@ -322,7 +322,7 @@ class Region:
         return Region(block.clone(mapping) for block in self.blocks)
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Func:
     """A function: a name, a body whose block arguments are its parameters, and result types.
 
@@ -360,7 +360,7 @@ class Func:
         return Func(name or self.name, self.body.clone({}), self.results, dict(self.attrs))
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Module:
     """Functions by name, and the pool that holds the contents of their constants."""
 

@@ -10,10 +10,12 @@ Division and remainder round towards minus infinity, as Python's do.
 
 from __future__ import annotations
 
+import functools
 import operator
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+
+from dlc.ir.expr_spelling import spelled
 
 Range = tuple[int | None, int | None]  # inclusive bounds; None: unbounded
 
@@ -40,9 +42,6 @@ class Compound:
         return self is other or (
             self._hash == other._hash and (self.kind, self.left, self.right) == (other.kind, other.left, other.right)
         )
-
-    def __repr__(self) -> str:
-        return f"Compound({self.kind!r}, {self.left}, {self.right})"
 
     def sort_key(self) -> str:
         self._key = self._key or f"~{self.kind}({self.left}, {self.right})"
@@ -120,11 +119,7 @@ class Expr:
 
     def has_compounds(self) -> bool:
         """Whether there is more in it than a polynomial of symbols."""
-        for monomial, _ in self.terms:
-            for atom in monomial:
-                if isinstance(atom, Compound):
-                    return True
-        return False
+        return any(isinstance(atom, Compound) for monomial, _ in self.terms for atom in monomial)
 
     def coefficient(self, symbol: str) -> int:
         """The coefficient of the linear term in `symbol`."""
@@ -221,10 +216,7 @@ class Expr:
             return self
         total: dict[Monomial, int] = {}
         for monomial, factor in self.terms:
-            if len(monomial) == 1:
-                _add(total, _substitute_atom(monomial[0], values), factor)
-            else:
-                _add(total, _product(_substitute_atom(atom, values) for atom in monomial), factor)
+            _add(total, _product([_substitute_atom(atom, values) for atom in monomial]), factor)
         return _normal(total)
 
     def evaluate(self, values: Mapping[str, int]) -> int:
@@ -239,38 +231,9 @@ class Expr:
     # -- text --------------------------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        if not self.terms:
-            return "0"
-        text = ""
-        for monomial, factor in self.terms:
-            body = " * ".join(map(_atom_text, monomial))
-            size = abs(factor)
-            piece = str(size) if not body else body if size == 1 else f"{body} * {size}"
-            text += (f" {'-' if factor < 0 else '+'} " if text else "-" if factor < 0 else "") + piece
-        return text
+        return spelled(self)
 
     __repr__ = __str__
-
-
-def _atom_text(atom: Atom) -> str:
-    if isinstance(atom, str):
-        return atom if _NAME.fullmatch(atom) else _quoted(atom)
-    if atom.kind in ("min", "max"):
-        return f"{atom.kind}({atom.left}, {atom.right})"
-    return f"({_operand_text(atom.left)} {atom.kind} {_operand_text(atom.right)})"
-
-
-_NAME = re.compile(r"[A-Za-z_][\w.]*")
-_UNSAFE = re.compile(r"[^\w .:/+*-]")
-
-
-def _quoted(name: str) -> str:
-    """A symbol that is no identifier; brackets and the like are escaped, for an expression stands between brackets."""
-    return '"' + _UNSAFE.sub(lambda found: f"\\u{{{ord(found.group()):x}}}", name) + '"'
-
-
-def _operand_text(expr: Expr) -> str:
-    return str(expr) if expr.is_symbol or (expr.is_const and expr.value >= 0) else f"({expr})"
 
 
 def _normal(total: dict[Monomial, int]) -> Expr:
@@ -297,11 +260,8 @@ def combination(exprs: Iterable[Expr], factors: Iterable[Expr]) -> Expr:
     return _normal(total)
 
 
-def _product(factors: Iterable[Expr]) -> Expr:
-    product = ONE
-    for each in factors:
-        product = each if product is ONE else product * each
-    return product
+def _product(factors: list[Expr]) -> Expr:
+    return functools.reduce(operator.mul, factors) if factors else ONE
 
 
 @lru_cache(maxsize=1 << 12)
@@ -492,7 +452,7 @@ def simplify(expr: Expr, ranges: Mapping[str, Range]) -> Expr:
         return expr
     total: dict[Monomial, int] = {}
     for monomial, factor in expr.terms:
-        parts = (sym(atom) if isinstance(atom, str) else _simplify_atom(atom, ranges) for atom in monomial)
+        parts = [sym(atom) if isinstance(atom, str) else _simplify_atom(atom, ranges) for atom in monomial]
         _add(total, _product(parts), factor)
     return _normal(total)
 

@@ -15,7 +15,7 @@ types of its results and leaves it without a parent; a `Builder` or `Rewriter` i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar, cast, overload
 
 from dlc.errors import InternalError
@@ -69,7 +69,7 @@ def rank(wanted: int) -> Constraint:
 # -- descriptors -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class OperandDef:
     """One operand, an optional trailing operand (``%?``) or a variadic group of operands."""
 
@@ -81,8 +81,6 @@ class OperandDef:
 
 
 class _One(OperandDef):
-    __slots__ = ()
-
     def __get__(self, op: Op | None, owner: type[Op]) -> Value:
         if op is None:
             return cast(Value, self)  # the class attribute is the declaration itself
@@ -90,8 +88,6 @@ class _One(OperandDef):
 
 
 class _Optional(OperandDef):
-    __slots__ = ()
-
     def __get__(self, op: Op | None, owner: type[Op]) -> Value | None:
         if op is None:
             return cast(Value, self)
@@ -99,8 +95,6 @@ class _Optional(OperandDef):
 
 
 class _Many(OperandDef):
-    __slots__ = ()
-
     def __get__(self, op: Op | None, owner: type[Op]) -> list[Value]:
         if op is None:
             return cast(list[Value], self)

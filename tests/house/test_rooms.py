@@ -21,7 +21,7 @@ ROOMS: dict[str, frozenset[str] | None] = {
     "kernel_language": frozenset({"errors", "kernel_files", "record"}),
     "passes": frozenset({"errors", "ir", "target", "kernel_files", "kernel_language", "record"}),
     "codegen": frozenset({"errors", "ir", "target", "record"}),
-    "runtime": frozenset({"errors"}),
+    "runtime": frozenset({"errors", "record"}),
     "driver": ALL,
     "cli": ALL,
     "backend": ALL,

@@ -8,15 +8,16 @@ code generator then sees hoisted addresses without having run its IR passes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.codegen.emit.types import value_type
 from dlc.ir.core import Value
 from dlc.ir.expr import ZERO, Atom, Compound, Expr, Monomial
 from dlc.ir.types import Type
+from dlc.record import record
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Block:
     """A basic block being written."""
 
@@ -24,7 +25,7 @@ class Block:
     lines: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Scope:
     """One open region: its current block and what has been computed in it."""
 

@@ -14,10 +14,11 @@ ROOMS: dict[str, frozenset[str] | None] = {
     "": ALL,  # dlc/__init__.py, lazily: tests/house/test_lazy.py
     "errors": frozenset(),
     "record": frozenset(),
+    "background": frozenset(),
     "kernel_files": frozenset({"errors"}),
     "target": frozenset({"errors", "record"}),
     "ir": frozenset({"errors", "record"}),
-    "frontends": frozenset({"errors", "ir", "record"}),
+    "frontends": frozenset({"errors", "ir", "record", "background"}),
     "kernel_language": frozenset({"errors", "kernel_files", "record"}),
     "passes": frozenset({"errors", "ir", "target", "kernel_files", "kernel_language", "record"}),
     "codegen": frozenset({"errors", "ir", "target", "record"}),

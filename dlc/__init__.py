@@ -59,13 +59,16 @@ def __getattr__(name: str) -> object:
 
 
 def imported(name: str) -> ModuleType:
-    """A module; nothing that is made while modules are imported is garbage, so nobody looks for any meanwhile."""
+    """A module. Nothing that is made while modules are imported is garbage, so nobody looks for any."""
     looks = gc.isenabled()
     gc.disable()
     try:
         return importlib.import_module(name)
     finally:
         if looks:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()  # together: what there is counts as old, and is looked at with the rest of what is old
             gc.enable()
 
 

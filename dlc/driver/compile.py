@@ -89,7 +89,8 @@ def write_library(
     source: Any, options: Options, path: str | os.PathLike[str], watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
     """Compile a model into the shared library `path`; returns the files that it was made from."""
-    with rare_collections(), quick_switches(), Codegen(options.target, watch.step) as codegen:  # LLVM works while Python lowers
+    with rare_collections(), quick_switches(), Codegen(options.target, watch.step) as codegen:
+        # LLVM works while Python lowers
         lowered = lowered_module(source, options, watch=watch, ready=codegen.kernel)
         build_artifact(lowered, options, path, watch, codegen)
     return lowered.files

@@ -271,15 +271,16 @@ def _construct(
     values = list(operand_values)
     while values and values[-1] is None:
         values.pop()
-    unknown = attrs.keys() - self.spec.attrs.keys()
-    if unknown or any(v is None for v in values):
-        found = f"unknown attributes {sorted(unknown)} or an absent operand in the middle"
+    known = self.spec.attrs
+    if not attrs.keys() <= known.keys() or None in values:
+        unknown = sorted(attrs.keys() - known.keys())
+        found = f"unknown attributes {unknown} or an absent operand in the middle"
         raise InternalError(f"{self.spec.name}: {found}")
     self.operands = cast(list[Value], values)  # the check above excludes None
     self.attrs = {
         key: attrs[key]
-        for key in self.spec.attrs
-        if key in attrs and not _same(attrs[key], self.spec.attrs[key].default)
+        for key, definition in known.items()
+        if key in attrs and not _same(attrs[key], definition.default)
     }
     self.regions = []
     self.parent = None

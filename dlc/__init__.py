@@ -3,7 +3,9 @@
 The names below are imported on first use, so that `dlc.load` brings in neither the compiler nor what it depends on.
 """
 
+import gc
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"dlc has no attribute '{name}', expected one of {', '.join((*__all__, *SUBMODULES))}")
     home = HOMES.get(name, f"dlc.{name}")
     try:
-        module = importlib.import_module(home)
+        module = imported(home)
     except ModuleNotFoundError as error:
         if error.name != home:
             raise  # a dependency is missing: its own name says more than ours
@@ -54,6 +56,20 @@ def __getattr__(name: str) -> object:
     value: object = getattr(module, name) if name in HOMES else module
     globals()[name] = value  # the next access does not come here
     return value
+
+
+def imported(name: str) -> ModuleType:
+    """A module. Nothing that is made while modules are imported is garbage, so nobody looks for any."""
+    looks = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        if looks:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()  # together: what there is counts as old, and is looked at with the rest of what is old
+            gc.enable()
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dlc.codegen.elf.link import link
 from dlc.codegen.elf.writer import Buffer, WeightSegment
-from dlc.codegen.pool import EXPORTS, pool_object
+from dlc.codegen.pool import EXPORTS, pool_objects
 from dlc.errors import InternalError
 
 FORMAT = 2
@@ -29,7 +29,7 @@ def write_artifact(
     text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()
     data = {"dlc_metadata": text, "dlc_metadata_size": len(text).to_bytes(8, "little")}
     link(
-        [*objects, pool_object(machine)],
+        [*objects, *pool_objects(machine)],
         machine=machine,
         exports=(*EXPORTS, *data),
         data=data,

@@ -41,6 +41,7 @@ def initialize() -> None:
     binding.initialize_all_asmprinters()
 
 
+@lru_cache(maxsize=4)
 def target_machine(triple: str, cpu: str, features: str, opt: int) -> binding.TargetMachine:
     """A target machine for position-independent code that our linker can place anywhere."""
     initialize()
@@ -53,13 +54,18 @@ def target_machine(triple: str, cpu: str, features: str, opt: int) -> binding.Ta
     )
 
 
+@lru_cache(maxsize=4)
+def data_layout(machine: binding.TargetMachine) -> str:
+    return str(machine.target_data)
+
+
 def optimized_module(
     text: str, machine: binding.TargetMachine, triple: str, *, passes: bool
 ) -> binding.ModuleRef:
     """The parsed and verified module, run through LLVM's O2 pipeline if `passes` says so."""
     module = parsed_module(text)
     module.triple = triple
-    module.data_layout = str(machine.target_data)
+    module.data_layout = data_layout(machine)
     if not passes:
         return module
     options = binding.create_pipeline_tuning_options(speed_level=2)

@@ -7,6 +7,7 @@ pool_text.py holds the code and describes the context.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from dlc.codegen.llvm_backend import compile_object
@@ -99,8 +100,37 @@ def pool_ir(machine: str) -> str:
     return text
 
 
+RARE = frozenset((
+    "dlc_abi_version", "dlc_ctx_bytes", "dlc_error", "dlc_fail", "dlc_profile", "dlc_stamp", "dlc_now", "dlc_init",
+    "dlc_thread", "dlc_close", "dlc_exit_gate", "dlc_set_parallel", "dlc_hand_over", "dlc_body", "dlc_take_place",
+    "dlc_fp_enter", "dlc_fp_leave", "dlc_wake", "dlc_sleep",
+))  # fmt: skip
+NAMES = re.compile(r" %\w+")
+FUNCTION = re.compile(r"^define ((?:hidden )?(?:\{[^}]*\}|\w+) @(\w+)\(.*?\)) .*?^}\n", re.MULTILINE | re.DOTALL)
+
+
+def pool_parts(machine: str) -> tuple[str, str]:
+    """The pool as two modules: what runs with every kernel, and what runs once a run or less, or waits anyway.
+
+    LLVM takes a millisecond for each function, whatever its length, and a sixth of that where it need not optimize.
+    """
+    text = pool_ir(machine).replace("define internal", "define hidden")
+
+    def part(rare: bool) -> str:
+        def kept(found: re.Match[str]) -> str:
+            return found[0] if (found[2] in RARE) == rare else f"declare {NAMES.sub('', found[1])}\n"
+
+        return FUNCTION.sub(kept, text)
+
+    return part(False), part(True)
+
+
 @lru_cache(maxsize=len(TARGETS))
-def pool_object(machine: str) -> bytes:
+def pool_objects(machine: str) -> tuple[bytes, bytes]:
     """The compiled pool: baseline instructions only, so it is the same for every CPU of a machine."""
-    target = TARGETS.get(machine)
-    return compile_object(pool_ir(machine), target.triple if target else "", target.cpu if target else "", "")
+    often, rarely = pool_parts(machine)
+    target = TARGETS[machine]
+    return (
+        compile_object(often, target.triple, target.cpu, ""),
+        compile_object(rarely, target.triple, target.cpu, "", opt=0),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 
@@ -95,6 +96,8 @@ def build_artifact(
     with codegen or Codegen(target, watch.step) as codegen, PackedWeights(lowered.module) as weights:
         codegen.main(lowered.module)
         watch.stage("code generation", codegen.objects.waiting)
+        if codegen.objects.waiting and gc.isenabled():
+            gc.collect(0)  # LLVM is at work anyway, and Python would look for garbage right after the compilation
         objects = codegen.objects.finish()
         description = metadata(lowered, target)
         watch.stage("link", 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from functools import cache as memoize
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,17 @@ def own_key() -> str:
     """What of dlc decides the code it makes: its sources and its kernels."""
     hasher = hashlib.blake2b(digest_size=16)
     package = Path(__file__).resolve().parent.parent
-    for path in sorted([*package.rglob("*.py"), *package.rglob("*.lark"), *kernel_root().rglob("*.kernel")]):
-        status = path.stat()
-        hasher.update(f"{path.name}|{status.st_size}|{status.st_mtime_ns}".encode())
+    for file in sorted([*_files(str(package), (".py", ".lark")), *_files(str(kernel_root()), (".kernel",))]):
+        hasher.update(file.encode())
     return hasher.hexdigest()
+
+
+def _files(folder: str, endings: tuple[str, ...]) -> Iterator[str]:
+    """Place and state of each file in a folder whose name ends so. (`Path.rglob` takes five times as long.)"""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(endings):
+                status = entry.stat()
+                yield f"{entry.path}|{status.st_size}|{status.st_mtime_ns}"
+            elif "." not in entry.name and not entry.name.startswith("__") and entry.is_dir():
+                yield from _files(entry.path, endings)

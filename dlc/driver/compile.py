@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -88,10 +89,24 @@ def write_library(
     source: Any, options: Options, path: str | os.PathLike[str], watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
     """Compile a model into the shared library `path`; returns the files that it was made from."""
-    with rare_collections(), Codegen(options.target, watch.step) as codegen:  # LLVM works while Python lowers
+    with rare_collections(), quick_switches(), Codegen(options.target, watch.step) as codegen:
+        # LLVM works while Python lowers
         lowered = lowered_module(source, options, watch=watch, ready=codegen.kernel)
         build_artifact(lowered, options, path, watch, codegen)
     return lowered.files
+
+
+@contextlib.contextmanager
+def quick_switches() -> Iterator[None]:
+    """Let threads change places more often than every 5 ms: LLVM's gives Python's lock up with each call of llvmlite,
+    dozens a module, and could not have it back sooner while another one computes.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, 0.0002))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Options:
         return f"{self.target}|{self.input_shapes}|{self.opt_level}|{self.disable}|{self.exact}"
 
 
-@dataclass
+@record(frozen=False)
 class Lowered:
     """A model at the loop level, with what the metadata of the artefact needs from the graph level."""
 

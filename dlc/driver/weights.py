@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
+from dlc.background import Background, Task
 from dlc.errors import InternalError
 from dlc.ir.core import Module
 from dlc.ir.dialects import run
@@ -30,9 +31,9 @@ class PackedWeights:
         self.total = total
         self._pool = module.pool
         self._left = deque(sorted(distinct_constants(module).items()))
-        self._waiting: deque[tuple[int, int, Future[np.ndarray]]] = deque()
+        self._waiting: deque[tuple[int, int, Task[np.ndarray]]] = deque()
         self._bytes = 0
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = Background()
         self._refill()
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -48,13 +49,13 @@ class PackedWeights:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self._thread.close()
 
     def _refill(self) -> None:
         while self._left and (self._bytes < AHEAD or not self._waiting):
             offset, constant = self._left.popleft()
             size = packed_bytes(constant)
-            self._waiting.append((offset, size, self._thread.submit(self._packed, constant)))
+            self._waiting.append((offset, size, self._thread.submit(partial(self._packed, constant))))
             self._bytes += size
 
     def _packed(self, constant: run.Constant) -> np.ndarray:

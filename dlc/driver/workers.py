@@ -12,10 +12,11 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
+from dlc.background import Background, Task
 from dlc.codegen.llvm_backend import compile_object
-from dlc.codegen.pool import pool_object
+from dlc.codegen.pool import pool_objects
 from dlc.driver.watch import ignore_step
 from dlc.errors import InternalError
 from dlc.target import Target
@@ -29,14 +30,14 @@ class Objects:
     def __init__(self, target: Target, step: Callable[[], None] = ignore_step) -> None:
         self.settings = (target.triple, target.llvm_cpu, target.llvm_features)
         self.step = step
-        self._thread = ThreadPoolExecutor(1)
-        self._thread.submit(pool_object, target.arch)  # every library needs it, and there is nothing else yet
+        self._thread = Background()
+        self._thread.submit(partial(pool_objects, target.arch))  # every library needs it, and there is nothing else yet
         self._texts: list[str] = []
-        self._made: list[Future[bytes]] = []
+        self._made: list[Task[bytes]] = []
 
     def add(self, text: str) -> None:
         self._texts.append(text)
-        self._made.append(self._thread.submit(compile_object, text, *self.settings))
+        self._made.append(self._thread.submit(partial(compile_object, text, *self.settings)))
 
     @property
     def waiting(self) -> int:
@@ -71,7 +72,7 @@ class Objects:
         return [[number for number in share if self._made[number].cancel()] for share in shares[1:]]
 
     def close(self) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self._thread.close()
 
 
 def _start(texts: list[str], settings: tuple[str, str, str]) -> subprocess.Popen[bytes]:

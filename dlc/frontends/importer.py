@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
+from dlc.background import Background
 from dlc.errors import UnsupportedOp, UnsupportedOps, UserError
 from dlc.frontends.contents import is_integral, is_symbolic
 from dlc.frontends.context import ConstantStore, Handler, Item, NodeContext, Output, Unsupported
@@ -162,13 +163,10 @@ class Importer:
         if not big:
             yield
             return
-        workers = ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0)), len(big)), "dlc-hash")
-        try:
+        with Background(min(4, len(os.sched_getaffinity(0)), len(big))) as workers:
             for array in big:
-                self.store.keys[id(array)] = workers.submit(content_key, array).result
+                self.store.keys[id(array)] = workers.submit(partial(content_key, array)).result
             yield
-        finally:
-            workers.shutdown(cancel_futures=True)
 
     def _results(self, scope: Scope, graph: GraphRecord) -> list[Value]:
         end = NodeRecord("output", "", graph.name, (), (), {})

@@ -8,7 +8,6 @@ Both directions share the product. They share the recurrence too, unless their a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,9 +20,10 @@ from dlc.ir.dialects.graph_recurrent import DIRECTIONS, Activation, Gru, Lstm, R
 from dlc.ir.dialects.graph_shape import Concat
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import Dim
+from dlc.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """The directions that one recurrence computes."""
 

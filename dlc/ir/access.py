@@ -7,7 +7,8 @@ op: `clone_with` composes the expressions, drops index operands that are no long
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from functools import lru_cache
 
 from dlc.ir.core import Attribute, Op, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
@@ -36,7 +37,7 @@ class Formula:
     values: tuple[Value, ...] = ()
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Substitution:
     """What clones replace: values by values, and index values by formulas."""
 
@@ -86,6 +87,7 @@ class Composer:
         self.mapping = mapping
         self.operands: list[Value] = []
         self._numbers: dict[Value, int] = {}
+        self._formulas = False  # whether any index has been replaced by more than another one
 
     def symbol(self, value: Value) -> str:
         if value not in self._numbers:
@@ -95,16 +97,19 @@ class Composer:
 
     def expr(self, expr: Expr, indices: list[Value]) -> Expr:
         """`expr` over `indices`, in terms of the operands collected here."""
-        substitution: dict[str, Expr | int] = {}
-        for name in expr.symbols():
-            if name[0] == "d" and name[1:].isdigit():
-                substitution[name] = self._replacement(indices[int(name[1:])])
-        return self.simplified(expr.substitute(substitution))
+        places = expr.places()
+        if not places:
+            return expr
+        replacements = tuple([self._replacement(indices[n]) for n in places])
+        ranges = self.mapping.ranges
+        limits = tuple([ranges.get(v) for v in self.operands]) if expr.has_compounds() or self._formulas else ()
+        return _composed(expr, replacements, limits)
 
     def _replacement(self, old: Value) -> Expr:
         formula = self.mapping.formulas.get(old)
         if formula is None:
             return sym(self.symbol(self.mapping.value(old)))
+        self._formulas = True
         return formula.expr.substitute({f"d{n}": sym(self.symbol(v)) for n, v in enumerate(formula.values)})
 
     def simplified(self, expr: Expr) -> Expr:
@@ -117,6 +122,15 @@ class Composer:
         if isinstance(value, tuple):
             return tuple(self.expr(item, indices) if isinstance(item, Expr) else item for item in value)
         return value
+
+
+@lru_cache(maxsize=1 << 14)  # the accesses of a kernel are alike: most axes are indexed in few ways
+def _composed(expr: Expr, replacements: tuple[Expr, ...], limits: tuple[Range | None, ...]) -> Expr:
+    """`expr` with its index operands replaced, simplified for new ones within `limits`."""
+    changed = expr.substitute({f"d{n}": new for n, new in zip(expr.places(), replacements, strict=True)})
+    if not limits:
+        return changed
+    return simplify(changed, {f"d{n}": limit for n, limit in enumerate(limits) if limit is not None})
 
 
 def compact(composer: Composer, attrs: dict[str, Attribute]) -> tuple[list[Value], dict[str, Attribute]]:
@@ -141,7 +155,8 @@ def compact(composer: Composer, attrs: dict[str, Attribute]) -> tuple[list[Value
 def mapped_operands(op: Op, mapping: Substitution) -> tuple[list[Value], dict[str, Attribute]]:
     """The operands and attributes of a clone of `op`."""
     if type(op) not in _INDEXED:
-        return [mapping.value(v) for v in op.operands], op.attrs
+        values = mapping.values
+        return [values.get(v, v) for v in op.operands], op.attrs
     start, stop = index_span(op)
     composer = Composer(mapping)
     indices = op.operands[start:stop]
@@ -152,11 +167,17 @@ def mapped_operands(op: Op, mapping: Substitution) -> tuple[list[Value], dict[st
     return [*before, *collected, *after], {**op.attrs, **changed}
 
 
-def clone_with(op: Op, mapping: Substitution) -> Op:
-    """A copy of `op` and all inside it under `mapping`, which learns the results."""
+def clone_parts(op: Op, mapping: Substitution) -> tuple[list[Value], dict[str, Attribute]]:
+    """The operands and attributes of a clone of `op`; a limit that covers all lanes is none."""
     operand_list, attrs = mapped_operands(op, mapping)
     if isinstance(op, vec.Load | vec.Store | vec.Gather):
         attrs = full_when_valid(op, attrs)
+    return operand_list, attrs
+
+
+def clone_with(op: Op, mapping: Substitution) -> Op:
+    """A copy of `op` and all inside it under `mapping`, which learns the results."""
+    operand_list, attrs = clone_parts(op, mapping)
     copy = type(op).unchecked(operand_list, attrs, [v.type for v in op.results], loc=op.loc)
     for old, new in zip(op.results, copy.results, strict=True):
         new.hint = old.hint

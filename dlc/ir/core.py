@@ -8,7 +8,7 @@ here it is only a box with operands, attributes, results and regions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
 
 from dlc.ir.types import Type
@@ -171,9 +171,7 @@ class Op:
     def walk(self) -> Iterator[Op]:
         """This op and all ops inside it, outer before inner."""
         yield self
-        for region in self.regions:
-            for block in region.blocks:
-                yield from block.walk()
+        yield from _inside(self.regions)
 
     def parent_op(self) -> Op | None:
         block = self.parent
@@ -263,10 +261,9 @@ class Block:
 
     def walk(self) -> Iterator[Op]:
         for op in list(self.ops):
+            yield op
             if op.regions:
-                yield from op.walk()
-            else:
-                yield op
+                yield from _inside(op.regions)
 
     def clone(self, mapping: dict[Value, Value]) -> Block:
         copy = Block()
@@ -275,6 +272,23 @@ class Block:
         for op in self.ops:
             copy.append(op.clone(mapping))
         return copy
+
+
+def _inside(regions: Iterable[Region]) -> Iterator[Op]:
+    """All ops in regions, outer before inner; a region is looked at when its turn comes."""
+    waiting = [_listed(regions)]
+    while waiting:
+        for op in waiting[-1]:
+            yield op
+            if op.regions:
+                waiting.append(_listed(op.regions))
+                break
+        else:
+            waiting.pop()
+
+
+def _listed(regions: Iterable[Region]) -> Iterator[Op]:
+    return iter([op for region in regions for block in region.blocks for op in block.ops])
 
 
 class Region:
@@ -308,7 +322,7 @@ class Region:
         return Region(block.clone(mapping) for block in self.blocks)
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Func:
     """A function: a name, a body whose block arguments are its parameters, and result types.
 
@@ -346,7 +360,7 @@ class Func:
         return Func(name or self.name, self.body.clone({}), self.results, dict(self.attrs))
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Module:
     """Functions by name, and the pool that holds the contents of their constants."""
 

@@ -10,10 +10,12 @@ Division and remainder round towards minus infinity, as Python's do.
 
 from __future__ import annotations
 
+import functools
 import operator
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+
+from dlc.ir.expr_spelling import spelled
 
 Range = tuple[int | None, int | None]  # inclusive bounds; None: unbounded
 
@@ -40,9 +42,6 @@ class Compound:
         return self is other or (
             self._hash == other._hash and (self.kind, self.left, self.right) == (other.kind, other.left, other.right)
         )
-
-    def __repr__(self) -> str:
-        return f"Compound({self.kind!r}, {self.left}, {self.right})"
 
     def sort_key(self) -> str:
         self._key = self._key or f"~{self.kind}({self.left}, {self.right})"
@@ -71,7 +70,7 @@ def _monomial_key(monomial: Monomial) -> tuple[int, tuple[str, ...]]:
 class Expr:
     """An integer polynomial over atoms. Immutable; build with `sym`, `const` and the Python operators."""
 
-    __slots__ = ("_hash", "_symbols", "is_const", "terms")
+    __slots__ = ("_hash", "_places", "_symbols", "is_const", "terms")
 
     terms: tuple[tuple[Monomial, int], ...]  # sorted; the constant has the empty monomial; no zero coefficients
 
@@ -80,14 +79,15 @@ class Expr:
         self.is_const = not terms or (len(terms) == 1 and not terms[0][0])
         self._hash = hash(self.value) if self.is_const else hash(terms)  # equal to an int: the int's hash
         self._symbols: frozenset[str] | None = None
+        self._places: tuple[int, ...] | None = None
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, int):
-            return self.is_const and self.value == other
-        return isinstance(other, Expr) and self._hash == other._hash and self.terms == other.terms
+        if isinstance(other, Expr):
+            return self is other or (self._hash == other._hash and self.terms == other.terms)
+        return isinstance(other, int) and self.is_const and self.value == other
 
     # -- what it is --------------------------------------------------------------------------------------------------
 
@@ -106,11 +106,20 @@ class Expr:
         return self.terms[-1][1] if self.terms and not self.terms[-1][0] else 0
 
     @property
+    def varying(self) -> Expr:
+        """All but the constant term."""
+        return Expr(self.terms[:-1]) if self.terms and not self.terms[-1][0] else self
+
+    @property
     def is_symbol(self) -> bool:
         if len(self.terms) != 1:
             return False
         monomial, factor = self.terms[0]
         return factor == 1 and len(monomial) == 1 and isinstance(monomial[0], str)
+
+    def has_compounds(self) -> bool:
+        """Whether there is more in it than a polynomial of symbols."""
+        return any(isinstance(atom, Compound) for monomial, _ in self.terms for atom in monomial)
 
     def coefficient(self, symbol: str) -> int:
         """The coefficient of the linear term in `symbol`."""
@@ -127,6 +136,13 @@ class Expr:
                         found.update(atom.names())
             self._symbols = frozenset(found)
         return self._symbols
+
+    def places(self) -> tuple[int, ...]:
+        """The index operands that it mentions: n for each symbol ``d<n>``, in order."""
+        if self._places is None:
+            names = (name for name in self.symbols() if name[0] == "d" and name[1:].isdigit())
+            self._places = tuple(sorted(int(name[1:]) for name in names))
+        return self._places
 
     def is_linear_in(self, symbol: str) -> bool:
         """Whether `symbol` occurs only as a term ``c * symbol`` (or not at all)."""
@@ -147,9 +163,12 @@ class Expr:
             return self
         if not self.terms:
             return other
+        if other.is_const:
+            rest = self.varying
+            constant = self.constant + other.terms[0][1]
+            return Expr((*rest.terms, ((), constant))) if constant else rest
         total = dict(self.terms)
-        for monomial, factor in other.terms:
-            total[monomial] = total.get(monomial, 0) + factor
+        _add(total, other, 1)
         return _normal(total)
 
     __radd__ = __add__
@@ -197,7 +216,7 @@ class Expr:
             return self
         total: dict[Monomial, int] = {}
         for monomial, factor in self.terms:
-            _add(total, _product(_substitute_atom(atom, values) for atom in monomial), factor)
+            _add(total, _product([_substitute_atom(atom, values) for atom in monomial]), factor)
         return _normal(total)
 
     def evaluate(self, values: Mapping[str, int]) -> int:
@@ -212,45 +231,16 @@ class Expr:
     # -- text --------------------------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        if not self.terms:
-            return "0"
-        text = ""
-        for monomial, factor in self.terms:
-            body = " * ".join(map(_atom_text, monomial))
-            size = abs(factor)
-            piece = str(size) if not body else body if size == 1 else f"{body} * {size}"
-            text += (f" {'-' if factor < 0 else '+'} " if text else "-" if factor < 0 else "") + piece
-        return text
+        return spelled(self)
 
     __repr__ = __str__
 
 
-def _atom_text(atom: Atom) -> str:
-    if isinstance(atom, str):
-        return atom if _NAME.fullmatch(atom) else _quoted(atom)
-    if atom.kind in ("min", "max"):
-        return f"{atom.kind}({atom.left}, {atom.right})"
-    return f"({_operand_text(atom.left)} {atom.kind} {_operand_text(atom.right)})"
-
-
-_NAME = re.compile(r"[A-Za-z_][\w.]*")
-_UNSAFE = re.compile(r"[^\w .:/+*-]")
-
-
-def _quoted(name: str) -> str:
-    """A symbol that is no identifier; brackets and the like are escaped, for an expression stands between brackets."""
-    return '"' + _UNSAFE.sub(lambda found: f"\\u{{{ord(found.group()):x}}}", name) + '"'
-
-
-def _operand_text(expr: Expr) -> str:
-    return str(expr) if expr.is_symbol or (expr.is_const and expr.value >= 0) else f"({expr})"
-
-
 def _normal(total: dict[Monomial, int]) -> Expr:
-    kept = [(m, f) for m, f in total.items() if f]
-    if len(kept) > 1:
-        kept.sort(key=lambda term: _monomial_key(term[0]))
-    return Expr(tuple(kept))
+    if len(total) < 2:
+        return Expr(tuple(term for term in total.items() if term[1]))
+    ordered = sorted(total, key=_monomial_key)
+    return Expr(tuple([(monomial, factor) for monomial in ordered if (factor := total[monomial])]))
 
 
 def _add(total: dict[Monomial, int], expr: Expr, factor: int) -> None:
@@ -259,17 +249,27 @@ def _add(total: dict[Monomial, int], expr: Expr, factor: int) -> None:
         total[monomial] = total.get(monomial, 0) + own * factor
 
 
-def _product(factors: Iterable[Expr]) -> Expr:
-    product = ONE
-    for each in factors:
-        product = each if product is ONE else product * each
-    return product
+def combination(exprs: Iterable[Expr], factors: Iterable[Expr]) -> Expr:
+    """The sum of all expressions, each times its factor."""
+    total: dict[Monomial, int] = {}
+    for expr, factor in zip(exprs, factors, strict=True):
+        if factor.is_const:
+            _add(total, expr, factor.value)
+        else:
+            _add(total, expr * factor, 1)
+    return _normal(total)
 
 
+def _product(factors: list[Expr]) -> Expr:
+    return functools.reduce(operator.mul, factors) if factors else ONE
+
+
+@lru_cache(maxsize=1 << 12)
 def const(value: int) -> Expr:
     return Expr((((), int(value)),)) if value else ZERO
 
 
+@lru_cache(maxsize=1 << 12)
 def sym(name: str) -> Expr:
     return Expr((((name,), 1),))
 
@@ -448,11 +448,11 @@ def _compound_bounds(atom: Compound, ranges: Mapping[str, Range]) -> Range:
 
 def simplify(expr: Expr, ranges: Mapping[str, Range]) -> Expr:
     """Rewrite quotients, remainders, minima and maxima that the ranges of the symbols decide."""
-    if not any(isinstance(atom, Compound) for monomial, _ in expr.terms for atom in monomial):
+    if not expr.has_compounds():
         return expr
     total: dict[Monomial, int] = {}
     for monomial, factor in expr.terms:
-        parts = (sym(atom) if isinstance(atom, str) else _simplify_atom(atom, ranges) for atom in monomial)
+        parts = [sym(atom) if isinstance(atom, str) else _simplify_atom(atom, ranges) for atom in monomial]
         _add(total, _product(parts), factor)
     return _normal(total)
 

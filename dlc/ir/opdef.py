@@ -15,7 +15,7 @@ types of its results and leaves it without a parent; a `Builder` or `Rewriter` i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar, cast, overload
 
 from dlc.errors import InternalError
@@ -69,7 +69,7 @@ def rank(wanted: int) -> Constraint:
 # -- descriptors -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class OperandDef:
     """One operand, an optional trailing operand (``%?``) or a variadic group of operands."""
 
@@ -81,8 +81,6 @@ class OperandDef:
 
 
 class _One(OperandDef):
-    __slots__ = ()
-
     def __get__(self, op: Op | None, owner: type[Op]) -> Value:
         if op is None:
             return cast(Value, self)  # the class attribute is the declaration itself
@@ -90,8 +88,6 @@ class _One(OperandDef):
 
 
 class _Optional(OperandDef):
-    __slots__ = ()
-
     def __get__(self, op: Op | None, owner: type[Op]) -> Value | None:
         if op is None:
             return cast(Value, self)
@@ -99,8 +95,6 @@ class _Optional(OperandDef):
 
 
 class _Many(OperandDef):
-    __slots__ = ()
-
     def __get__(self, op: Op | None, owner: type[Op]) -> list[Value]:
         if op is None:
             return cast(list[Value], self)
@@ -277,15 +271,16 @@ def _construct(
     values = list(operand_values)
     while values and values[-1] is None:
         values.pop()
-    unknown = attrs.keys() - self.spec.attrs.keys()
-    if unknown or any(v is None for v in values):
-        found = f"unknown attributes {sorted(unknown)} or an absent operand in the middle"
+    known = self.spec.attrs
+    if not attrs.keys() <= known.keys() or None in values:
+        unknown = sorted(attrs.keys() - known.keys())
+        found = f"unknown attributes {unknown} or an absent operand in the middle"
         raise InternalError(f"{self.spec.name}: {found}")
     self.operands = cast(list[Value], values)  # the check above excludes None
     self.attrs = {
         key: attrs[key]
-        for key in self.spec.attrs
-        if key in attrs and not _same(attrs[key], self.spec.attrs[key].default)
+        for key, definition in known.items()
+        if key in attrs and not _same(attrs[key], definition.default)
     }
     self.regions = []
     self.parent = None

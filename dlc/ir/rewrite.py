@@ -15,7 +15,7 @@ from __future__ import annotations
 import types
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from dlc.errors import InternalError
@@ -39,7 +39,7 @@ class NoMatch:
     reason: str
 
 
-@dataclass
+@record(frozen=False)
 class Explain:
     """How often each pattern fired, and why it did not, by (pass, pattern)."""
 

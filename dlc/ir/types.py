@@ -7,19 +7,15 @@ holds it is arranged. ``tensor<1x64x56x56xf32, order(0 1 2 3) block(1:16) halo(0
 
 from __future__ import annotations
 
+import importlib
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, product
 from dlc.ir.floats import float_text
 from dlc.record import record
-
-try:
-    import ml_dtypes
-
-    _BFLOAT16: np.dtype | None = np.dtype(ml_dtypes.bfloat16)
-except ImportError:  # only a model that uses bfloat16 needs it
-    _BFLOAT16 = None
 
 Array = NDArray[np.generic]
 
@@ -64,9 +60,9 @@ class ScalarType(Type):
     def dtype(self) -> np.dtype:
         """The NumPy dtype of one element."""
         if self.name == "bf16":
-            if _BFLOAT16 is None:
-                raise ImportError("bfloat16 needs the package ml_dtypes")
-            return _BFLOAT16
+            # by name, because models without it shall compile without the package, and quickly with it
+            extension: np.dtype = np.dtype(importlib.import_module("ml_dtypes").bfloat16)
+            return extension
         return np.dtype(_DTYPES[self.name])
 
 
@@ -91,7 +87,7 @@ SCALAR_NAMES = {scalar.name: scalar for scalar in SCALARS}
 def scalar_of(dtype: np.dtype | type) -> ScalarType:
     """The scalar type of a NumPy dtype. Raises ValueError for a dtype that has none."""
     wanted = np.dtype(dtype)
-    if _BFLOAT16 is not None and wanted == _BFLOAT16:
+    if wanted.name == "bfloat16":
         return BF16
     if wanted.kind in "OUS":
         return STRING
@@ -259,11 +255,7 @@ class BufferType(Type):
 
     def strides(self) -> tuple[Expr, ...]:
         """Elements between neighbours along each axis."""
-        steps, step = [], as_expr(1)
-        for dim in reversed(self.shape):
-            steps.append(step)
-            step = step * as_expr(dim)
-        return tuple(reversed(steps))
+        return _strides(self.shape)
 
     def __str__(self) -> str:
         space = "" if self.space == "arena" else f", {self.space}"
@@ -301,6 +293,15 @@ class FunctionType(Type):
 
     def __str__(self) -> str:
         return f"fn<({', '.join(map(str, self.inputs))}) -> ({', '.join(map(str, self.results))})>"
+
+
+@lru_cache(maxsize=256)
+def _strides(shape: tuple[Dim, ...]) -> tuple[Expr, ...]:
+    steps, step = [], as_expr(1)
+    for dim in reversed(shape):
+        steps.append(step)
+        step = step * as_expr(dim)
+    return tuple(reversed(steps))
 
 
 def _shape_text(shape: tuple[Dim, ...]) -> str:

@@ -39,6 +39,7 @@ class Library:
     def __init__(self, paths: Iterable[Path]) -> None:
         self._texts: dict[str, str] = {}
         self._passages: dict[tuple[str, str], list[Passage]] = {}
+        self._known: dict[tuple[str, str], list[Definition]] = {}  # what has been asked for so far
         for path in paths:
             self.add_file(path)
 
@@ -48,6 +49,7 @@ class Library:
         except OSError as problem:
             raise UserError(f"cannot read the kernel file {path}: {problem.strerror}") from None
         self._texts[str(path)] = text
+        self._known.clear()
         own: dict[tuple[str, str], list[Passage]] = {}
         for key, passage in passages(text, path.name):
             own.setdefault(key, []).append(passage)
@@ -55,8 +57,10 @@ class Library:
             self._passages[key] = [*found, *self._passages.get(key, ())]
 
     def _definitions(self, word: str, name: str) -> list[Definition]:
-        found = [d for passage in self._passages.get((word, name), ()) for d in passage.definitions]
-        return [d for d in found if isinstance(d, _KINDS[word]) and d.name == name]
+        if (word, name) not in self._known:
+            found = [d for passage in self._passages.get((word, name), ()) for d in passage.definitions]
+            self._known[word, name] = [d for d in found if isinstance(d, _KINDS[word]) and d.name == name]
+        return self._known[word, name]
 
     def functions(self, name: str) -> list[Function]:
         """The variants of a scalar function, in the order in which their conditions are tried."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import ClassVar
 
 from dlc.errors import InternalError
@@ -28,7 +28,7 @@ def ignore_kernel(kernel: Func, sizes: tuple[str, ...]) -> None:
     """Nobody waits for it."""
 
 
-@dataclass
+@record(frozen=False)
 class PassContext:
     """What passes may ask: the machine, the user's options, the pool of constants; and where they say what they did.
 

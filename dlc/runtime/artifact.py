@@ -6,10 +6,10 @@ import ctypes
 import os
 import struct
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 from dlc.errors import UserError
+from dlc.record import record
 from dlc.runtime.cpu import host_machine, missing_features
 from dlc.runtime.metadata import Metadata, parse_metadata
 
@@ -18,7 +18,7 @@ MACHINES = {62: "x86-64", 183: "aarch64"}
 HEADER_SIZE, PROGRAM_HEADER_SIZE, LOADED = 64, 56, 1
 
 
-@dataclass(frozen=True)
+@record
 class Artifact:
     """A loaded model; `identity` tells whether the file at `path` is still the one that was loaded."""
 

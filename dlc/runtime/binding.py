@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dlc.errors import InternalError, UserError
+from dlc.record import record
 from dlc.runtime.dims import Expr, compile_expr
 from dlc.runtime.feeds import refuse_shape
 from dlc.runtime.metadata import Metadata
@@ -17,7 +17,7 @@ from dlc.runtime.spec import TensorSpec
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Bound:
     """Everything about a call that depends on its input shapes only; kept and used again for equal shapes."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from dlc.errors import UserError
+from dlc.record import record
 
 Values = Sequence[int]
 Compute = Callable[[Values], int]
@@ -22,7 +22,7 @@ OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
 FUNCTIONS: dict[str, Callable[[Sequence[int]], int]] = {"min": min, "max": max}
 
 
-@dataclass(frozen=True)
+@record
 class Expr:
     """A compiled expression over the dims array."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.errors import UserError
+from dlc.record import record
 from dlc.runtime.dims import Expr, compile_expr
 from dlc.runtime.spec import TensorSpec, dtype_of
 
 FORMAT = 2
 
 
-@dataclass(frozen=True)
+@record
 class Metadata:
     """What the runtime needs of a model; `slots` gives every symbol's place in the dims array, derived ones last."""
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from dlc.errors import UserError
+from dlc.record import record
 from dlc.runtime.dims import compile_expr
 from dlc.runtime.session import CompiledModel
 
 Probe = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-@dataclass(frozen=True)
+@record
 class Call:
     """One call of a kernel in a run: which node it computes, and how much it has to do for the profiled shapes.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 
 import numpy as np
 
 from dlc.errors import UserError
+from dlc.record import record
 
 NUMPY_TYPES = frozenset((
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -19,7 +19,7 @@ EXTENSION_TYPES = frozenset((
 ))
 
 
-@dataclass(frozen=True)
+@record
 class TensorSpec:
     """One input or output; a dimension that is not fixed is a symbol or an expression of symbols, as text."""
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 
 from dlc.codegen.elf.link import link
 from dlc.codegen.llvm_backend import compile_object
-from dlc.codegen.pool import EXPORTS, TARGETS, pool_ir, pool_object
+from dlc.codegen.pool import EXPORTS, RARE, TARGETS, pool_ir, pool_objects, pool_parts
 from dlc.errors import InternalError
 
 pytestmark = pytest.mark.isa("x86-64")
@@ -83,7 +84,7 @@ Kernel = Callable[[int, int, int, int, int], int]
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path = tmp_path_factory.mktemp("pool") / "pool.so"
     target = TARGETS["x86-64"]
-    objects = [compile_object(HARNESS, target.triple, target.cpu, ""), pool_object("x86-64")]
+    objects = [compile_object(HARNESS, target.triple, target.cpu, ""), *pool_objects("x86-64")]
     exports = (*EXPORTS, "dlc_parallel", "dlc_fail", "count", "repeat", "denormal")
     link(objects, machine="x86-64", exports=exports, output=path)
     loaded = ctypes.CDLL(str(path))
@@ -327,12 +328,19 @@ def test_workers_take_no_signals(tmp_path: Path, library: ctypes.CDLL) -> None:
 
 
 def test_the_pool_compiles_for_every_machine_quickly() -> None:
-    pool_object("x86-64")
+    pool_objects("x86-64")
     for machine in TARGETS:
-        pool_object.cache_clear()
+        pool_objects.cache_clear()
         started = time.process_time()
-        assert pool_object(machine)[:4] == b"\x7fELF"
+        assert all(each[:4] == b"\x7fELF" for each in pool_objects(machine))
         assert time.process_time() - started < 0.2
+
+
+def test_each_function_of_the_pool_is_defined_in_one_of_its_two_parts() -> None:
+    for machine in TARGETS:
+        often, rarely = (set(re.findall(r"^define .*@(\w+)\(", part, re.MULTILINE)) for part in pool_parts(machine))
+        assert often.isdisjoint(rarely) and rarely == RARE
+        assert often | rarely == set(re.findall(r"^define .*@(\w+)\(", pool_ir(machine), re.MULTILINE))
 
 
 def test_an_unknown_machine_is_an_internal_error() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.codegen.elf import constants as elf
 from dlc.codegen.elf.layout import Image
@@ -15,7 +15,7 @@ from dlc.record import record
 BLOOM_SHIFT = 6
 
 
-@dataclass
+@record(frozen=False)
 class Strings:
     """A string table under construction; equal strings share their bytes."""
 

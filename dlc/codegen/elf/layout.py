@@ -6,7 +6,7 @@ last the weights, so that code and its constants stay close together however lar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.codegen.elf import constants as elf
 from dlc.codegen.elf.constants import Machine
@@ -36,7 +36,7 @@ LINKS = {
 }
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class OutputSection:
     """One section of the output; `reserved` counts bytes that are not in `content` (.bss, weights)."""
 

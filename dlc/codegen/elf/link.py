@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.codegen.elf import constants as elf
 from dlc.codegen.elf.dynamic import DynamicRelocation, DynamicTables, Strings
@@ -18,6 +18,7 @@ from dlc.codegen.elf.relocate import Use, call_stub, relocation_kind
 from dlc.codegen.elf.symbols import Definition, Import, Places, SymbolTable, Target, place_sections, resolve
 from dlc.codegen.elf.writer import WeightSegment, write_image
 from dlc.errors import InternalError
+from dlc.record import record
 
 LIBC_FUNCTIONS = frozenset((
     "abort", "clock_gettime", "close", "exit", "_exit", "free", "madvise", "malloc", "memcmp", "memcpy", "memmove",
@@ -82,7 +83,7 @@ def defined(table: SymbolTable, name: str) -> Definition:
     return definition
 
 
-@dataclass
+@record(frozen=False)
 class Scan:
     """What the relocations ask for beyond the objects' own bytes: GOT slots, call stubs, loader relocations."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.codegen.elf import constants as elf
 from dlc.codegen.elf.layout import Image, OutputSection
@@ -40,7 +40,7 @@ class Import:
 Target = Definition | Import
 
 
-@dataclass
+@record(frozen=False)
 class SymbolTable:
     """What every symbol of every object refers to."""
 

@@ -9,7 +9,7 @@ the thread pool. A size that a kernel finds out is read from `dims` once the ker
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.codegen.emit.effects import FAIL, kernel_messages
 from dlc.codegen.emit.scope import Scope, Writer
@@ -18,13 +18,14 @@ from dlc.ir.core import Func, Module, Op, Value
 from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
+from dlc.record import record
 
 WORTH_SHARING = 200_000  # units of work, some microseconds: handing a job to other threads and waiting takes one or two
 
 Codes = Mapping[Op, int]  # per call what is added to the number of the kernel's error; per check its number
 
 
-@dataclass
+@record(frozen=False)
 class ErrorSites:
     """The errors that a model can end in: one number for each message of each call."""
 

@@ -11,16 +11,13 @@ from dlc.ir.core import Op, Value
 from dlc.ir.dialects import buf, vec
 from dlc.ir.dialects.arith import same_shape
 from dlc.ir.dialects.buf import buffer_type
-from dlc.ir.expr import ZERO, Compound, Expr, as_expr, split_multiples
+from dlc.ir.expr import Compound, Expr, as_expr, combination, split_multiples
 from dlc.ir.types import BOOL, UI8, UI16, ScalarType, Type, VectorType, scalar_type
 
 
 def linear_offset(buffer: Value, at: tuple[Expr, ...]) -> Expr:
     """The index of an element in a row-major buffer."""
-    total = ZERO
-    for index, stride in zip(at, buffer_type(buffer).strides(), strict=True):
-        total = total + index * stride
-    return recombined(total)
+    return recombined(combination(at, buffer_type(buffer).strides()))
 
 
 def recombined(expr: Expr) -> Expr:

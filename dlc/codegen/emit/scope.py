@@ -8,15 +8,16 @@ code generator then sees hoisted addresses without having run its IR passes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.codegen.emit.types import value_type
 from dlc.ir.core import Value
 from dlc.ir.expr import ZERO, Atom, Compound, Expr, Monomial
 from dlc.ir.types import Type
+from dlc.record import record
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Block:
     """A basic block being written."""
 
@@ -24,7 +25,7 @@ class Block:
     lines: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Scope:
     """One open region: its current block and what has been computed in it."""
 
@@ -46,6 +47,7 @@ class Writer:
         self.codes: dict[str, int] = {}  # of the messages of checks
         self.declared: dict[str, None] = {}
         self._counter = 0
+        self._canonical: dict[tuple[Expr, tuple[Value, ...]], Expr] = {}
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -103,6 +105,13 @@ class Writer:
 
     def canonical(self, expr: Expr, indices: list[Value]) -> Expr:
         """`expr` with each ``dN`` replaced by a symbol that stands for the LLVM value of operand N."""
+        key = expr.varying, tuple(indices)  # the accesses of a tile differ in the constant alone
+        found = self._canonical.get(key)
+        if found is None:
+            found = self._canonical[key] = self._renamed(key[0], indices)
+        return found + expr.constant
+
+    def _renamed(self, expr: Expr, indices: list[Value]) -> Expr:
         values: dict[str, Expr | int] = {}
         for number, value in enumerate(indices):
             name = self.names[value]
@@ -205,12 +214,17 @@ class Writer:
 
     def address(self, base: str, base_depth: int, element: str, offset: Expr) -> str:
         """A pointer `offset` elements (canonical) behind `base`, its parts computed as far out as may be."""
-        pointer, at, so_far = base, base_depth, ZERO
-        for depth, part in self.by_depth(offset):
-            text = self._sum(part, depth)
-            at, so_far = max(at, depth), so_far + part
-            text = f"getelementptr {element}, ptr {pointer}, i64 {text}"
-            pointer = self._once(("ptr", base, element, so_far), text, at)
+        pointer, at, so_far, whole = base, base_depth, ZERO, offset.varying
+        for depth, scope in enumerate(self.scopes):
+            if (known := scope.exprs.get(("ptr", base, element, whole))) is not None:
+                pointer, at = known, depth
+                break
+        else:
+            for depth, part in self.by_depth(whole):
+                text = self._sum(part, depth)
+                at, so_far = max(at, depth), so_far + part
+                text = f"getelementptr {element}, ptr {pointer}, i64 {text}"
+                pointer = self._once(("ptr", base, element, so_far), text, at)
         if offset.constant:
             text = f"getelementptr {element}, ptr {pointer}, i64 {offset.constant}"
             pointer = self._once(("ptr", base, element, offset), text, at)

@@ -2,6 +2,9 @@
 
 The shuffles are those that machines have. Inside 128 bits they interleave halves (unpack, zip); beyond, they gather the
 even or the odd blocks of 128 bits of two vectors (vperm2f128, vshuff32x4). Which element ends up where is followed up.
+
+Between the two kinds stands a fence, which is no instruction: LLVM would look for better shuffles through all stages,
+find none, and take two thirds of the time that a kernel of copies takes to compile.
 """
 
 from __future__ import annotations
@@ -9,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlc.codegen.emit.scope import Writer
-from dlc.codegen.emit.types import value_type
+from dlc.codegen.emit.types import intrinsic_suffix, value_type
 from dlc.errors import InternalError
 from dlc.ir.core import Op
 from dlc.ir.dialects import vec
-from dlc.ir.types import VectorType
+from dlc.ir.types import F32, F64, VectorType
 from dlc.record import record
 
 BLOCK_BITS = 128  # in which x86 shuffles stay
@@ -36,6 +39,8 @@ def emit_transpose(op: vec.Transpose, w: Writer) -> None:
     square = [Content(w.use(v), tuple((row, lane) for lane in range(lanes))) for row, v in enumerate(op.rows)]
     distance = 1
     while distance < lanes:
+        if distance == block and kind.element in (F32, F64):
+            square = [_fenced(w, kind, content) for content in square]
         pick = interleaved(lanes, block, distance) if distance < block else deinterleaved(lanes, block)
         for row in range(lanes):
             if not row & distance:
@@ -74,6 +79,11 @@ def _shuffle(w: Writer, name: str, left: Content, right: Content, order: list[in
     lanes = ", ".join(f"i32 {lane}" for lane in order)
     text = w.assign(f"shufflevector {name} {left.text}, {name} {right.text}, <{len(order)} x i32> <{lanes}>")
     return Content(text, tuple(both[lane] for lane in order))
+
+
+def _fenced(w: Writer, kind: VectorType, content: Content) -> Content:
+    name = f"llvm.arithmetic.fence.{intrinsic_suffix(kind)}"
+    return Content(w.call(kind, name, [(kind, content.text)]), content.places)
 
 
 EMITTERS: dict[type[Op], Callable[..., str | None]] = {vec.Transpose: emit_transpose}

@@ -9,7 +9,6 @@ in blocks and in lanes. An infinity in one group would make NaN of its neighbour
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -40,7 +39,7 @@ class MergeGroups(Pass):
         return apply_patterns(module, [ConvOfNarrowGroups(cx.target.facts.vector_bits // 32, self.most)], cx)
 
 
-@dataclass(frozen=True)
+@record
 class ConvOfNarrowGroups(Pattern[Conv]):
     lanes: int
     most: int

@@ -10,7 +10,6 @@ would leave most lanes empty.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -45,7 +44,7 @@ class PhasesToChannels(Pass):
         return apply_patterns(module, [FewChannels(lanes, self.gain)], cx)
 
 
-@dataclass(frozen=True)
+@record
 class AxisPhases:
     """One axis: for each phase, the tap that meets each place of the window, or none."""
 
@@ -67,7 +66,7 @@ def axis_phases(window: int, stride: int, before: int, results: int) -> AxisPhas
     return AxisPhases(taps, -span.start, -(-results // stride))
 
 
-@dataclass(frozen=True)
+@record
 class FewChannels(Pattern[ConvTranspose]):
     lanes: int
     gain: float

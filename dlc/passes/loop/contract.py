@@ -167,7 +167,7 @@ class _Contractor(_Vectorizer):
     def repeated(self, op: loop.For, product: Product, into: Block) -> Value:
         """The group that all lanes share, once per lane."""
         self.mapping.formulas[op.variable] = Formula(const(0))
-        operands, attrs = self.mapped(product.uniform)
+        operands, attrs = self.mapped(product.uniform, self.simplified_at(product.uniform))
         attrs["lanes"] = product.group
         if op.upper != product.group:
             composer = Composer(self.mapping)
@@ -182,7 +182,7 @@ class _Contractor(_Vectorizer):
     def panel(self, op: loop.For, product: Product, into: Block) -> Value:
         """The groups of all lanes."""
         self.mapping.formulas[op.variable] = Formula(const(0))
-        operands, attrs = self.mapped(product.grouped)
+        operands, attrs = self.mapped(product.grouped, self.simplified_at(product.grouped))
         count = self.lanes * product.group
         attrs["lanes"] = count
         kind = VectorType(count, scalar_type(product.grouped.buffer.type))

@@ -9,8 +9,7 @@ from dlc.errors import InternalError
 from dlc.ir.access import Composer, Formula, compact, expression
 from dlc.ir.dialects import loop
 from dlc.ir.expr import as_expr, sym
-from dlc.passes.loop.loops import body_block, make_loop, only_inner_loop, replace_loop, substitution
-from dlc.passes.loop.split import fill
+from dlc.passes.loop.loops import make_loop, only_inner_loop, recompose, replace_loop, substitution, take_body
 
 
 def fuse(outer: loop.For, name: str) -> loop.For:
@@ -30,7 +29,7 @@ def fuse(outer: loop.For, name: str) -> loop.For:
     bound = height * width
     operands, attrs = compact(composer, {"upper": bound, "width": width})
     upper, row = expression(attrs, "upper"), expression(attrs, "width")
-    body = body_block(name, outer.inits)
+    body, column = take_body(inner, name)
     made = make_loop(as_expr(0), upper, body, operands, outer.inits, kind=outer.kind, name=name, loc=outer.loc)
     mapping.ranges[body.args[0]] = (0, upper.value - 1 if upper.is_const else None)
     shifted = row.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(operands))})
@@ -40,9 +39,7 @@ def fuse(outer: loop.For, name: str) -> loop.For:
     values = (body.args[0], *operands)
     limit = outer.upper.value if outer.upper.is_const else None
     mapping.formulas[outer.variable] = Formula(whole // shifted if limit != 1 else as_expr(0), values)
-    mapping.formulas[inner.variable] = Formula(whole % shifted if limit != 1 else whole, values)
-    for old, new in zip(outer.block.args[1:], inner.block.args[1:], strict=True):
-        mapping.values[old] = mapping.values[new] = body.args[1 + outer.block.args[1:].index(old)]
-    fill(inner, body, mapping)
+    mapping.formulas[column] = Formula(whole % shifted if limit != 1 else whole, values)
+    recompose([outer.variable, column], mapping)
     replace_loop(outer, [made], made.results)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dlc.errors import InternalError
-from dlc.ir.access import Substitution
+from dlc.ir.access import Substitution, clone_parts
 from dlc.ir.core import Block, Func, Location, Op, Region, Value
 from dlc.ir.dialects import loop
 from dlc.ir.expr import Atom, Compound, Expr, Range, ceil_div, minimum, sym
@@ -167,6 +167,32 @@ def replace_loop(old: loop.For, new: list[Op], results: list[Value]) -> None:
     for value, other in zip(old.results, results, strict=True):
         value.replace_all_uses_with(other)
     old.erase()
+
+
+def take_body(op: loop.For, name: str = "") -> tuple[Block, Value]:
+    """The body of `op`, for another loop called `name`: with a variable of its own; and the old one, still used."""
+    (block,) = op.regions.pop().blocks
+    old = block.args[0]
+    block.args[0] = Value(INDEX, block, 0, name.replace(".", "_") or "i")
+    return block, old
+
+
+def recompose(variables: Iterable[Value], mapping: Substitution) -> None:
+    """Put the formulas of `mapping` in the place of index values, in the ops themselves.
+
+    Where that changes how often a loop runs, the ops that its variable moves are simplified anew.
+    """
+    waiting = list(dict.fromkeys(op for value in variables for op in value.users()))
+    while waiting:
+        op = waiting.pop()
+        operands, attrs = clone_parts(op, mapping)
+        op.set_operands(operands)
+        op.attrs = attrs
+        if isinstance(op, loop.For):
+            before = mapping.ranges.get(op.variable)
+            _note(op, mapping.ranges)
+            if mapping.ranges.get(op.variable) != before:
+                waiting += op.variable.users()
 
 
 def only_inner_loop(op: loop.For) -> loop.For | None:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from dlc.errors import InternalError
 from dlc.ir.access import Formula, Substitution, clone_with
-from dlc.ir.core import Block, Op, Value
+from dlc.ir.core import Block, Value
 from dlc.ir.dialects import loop
 from dlc.ir.expr import Expr, as_expr, ceil_div, minimum, sym
-from dlc.passes.loop.loops import body_block, make_loop, replace_loop, substitution
+from dlc.passes.loop.loops import body_block, make_loop, recompose, replace_loop, substitution, take_body
 
 D0, D1 = sym("d0"), sym("d1")
 
@@ -32,64 +32,64 @@ def split(
         raise InternalError(f"cannot split loop {op.name_hint!r}: it must run from 0 by 1", op=op)
     extent = op.upper
     if tail == "guard" and not (extent.is_const and extent.value % factor == 0):
-        made = _blocked(op, ceil_div(extent, factor), factor, outer, inner, op.inits, guard=True)
+        made = _blocked(op, ceil_div(extent, factor), factor, outer, inner, guard=True)
         replace_loop(op, [made], made.results)
         return made, None
     whole = extent // factor
     rest = extent % factor  # as a remainder its limit is known, and with it the quotients of the tail's indices
-    new: list[Op] = []
-    carried: list[Value] = op.inits
     main = tail_loop = None
-    if not (whole.is_const and whole.value == 0):
-        main = _blocked(op, whole, factor, outer, inner, carried, guard=False)
-        new.append(main)
-        carried = main.results
-    if not (rest.is_const and rest.value == 0):
-        tail_loop = _shifted(op, as_expr(0), rest, whole * factor, inner, carried)
+    results: list[Value] = op.inits
+    if rest != 0:
+        tail_loop = _shifted(op, rest, whole * factor, inner, reuse=whole == 0)
         if tail == "block":
             tail_loop = _once(tail_loop, outer)
-        new.append(tail_loop)
-        carried = tail_loop.results
-    replace_loop(op, new, list(carried))
+        results = tail_loop.results
+    if whole != 0:
+        main = _blocked(op, whole, factor, outer, inner, guard=False)
+        if tail_loop is None:
+            results = main.results
+        else:
+            tail_loop.set_operands([*tail_loop.indices, *main.results])
+    replace_loop(op, [each for each in (main, tail_loop) if each is not None], results)
     return main, tail_loop
 
 
-def _blocked(
-    op: loop.For, count: Expr, factor: int, outer: str, inner: str, inits: list[Value], guard: bool
-) -> loop.For:
-    outer_body = body_block(outer, inits)
-    inner_body = body_block(inner, inits)
+def _blocked(op: loop.For, count: Expr, factor: int, outer: str, inner: str, guard: bool) -> loop.For:
+    """`op` in blocks of `factor`, with its own body."""
+    mapping = substitution(op)
+    body = body_block(outer, op.inits)
     own = op.indices
     # bounds of `op` are over d0…; the inner bound also needs the outer variable, put in front
     shifted = op.upper.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(own))})
     upper = minimum(as_expr(factor), shifted - D0 * factor) if guard else as_expr(factor)
-    indices = [outer_body.args[0], *own] if guard else []
+    indices = [body.args[0], *own] if guard else []
     if guard and count == 1:  # the only block
         upper, indices = op.upper, own
-    inner_loop = make_loop(as_expr(0), upper, inner_body, indices, outer_body.args[1:], name=inner, loc=op.loc)
-    outer_body.append(inner_loop)
-    outer_body.append(loop.Yield(*inner_loop.results, loc=op.loc))
-    made = make_loop(as_expr(0), count, outer_body, own, inits, kind=op.kind, name=outer, loc=op.loc)
-    mapping = substitution(op)
-    mapping.ranges[outer_body.args[0]] = (0, count.value - 1 if count.is_const else None)
-    mapping.ranges[inner_body.args[0]] = (0, factor - 1)
-    mapping.formulas[op.variable] = Formula(D0 * factor + D1, (outer_body.args[0], inner_body.args[0]))
-    fill(op, inner_body, mapping)
+    block, old = take_body(op, inner)
+    held = make_loop(as_expr(0), upper, block, indices, body.args[1:], name=inner, loc=op.loc)
+    body.append(held)
+    body.append(loop.Yield(*held.results, loc=op.loc))
+    made = make_loop(as_expr(0), count, body, own, op.inits, kind=op.kind, name=outer, loc=op.loc)
+    mapping.ranges[body.args[0]] = (0, count.value - 1 if count.is_const else None)
+    mapping.ranges[held.variable] = (0, factor - 1)
+    mapping.formulas[old] = Formula(D0 * factor + D1, (body.args[0], held.variable))
+    recompose([old], mapping)
     return made
 
 
-def _shifted(op: loop.For, lower: Expr, upper: Expr, shift: Expr, name: str, inits: list[Value]) -> loop.For:
-    """A copy of `op` over [lower, upper) whose variable stands for ``shift + variable``."""
-    body = body_block(name, inits)
+def _shifted(op: loop.For, upper: Expr, shift: Expr, name: str, reuse: bool = False) -> loop.For:
+    """A loop over [0, upper) whose variable is that of `op` less `shift`: with a copy of its body, or its own."""
+    mapping = substitution(op)
     own = op.indices
-    made = make_loop(lower, upper, body, own, inits, kind=op.kind, name=name, loc=op.loc)
-    mapping = substitution(op)
-    if lower.is_const:
-        mapping.ranges[body.args[0]] = (lower.value, upper.value - 1 if upper.is_const else None)
     moved = shift.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(own))})
-    mapping.formulas[op.variable] = Formula(D0 + moved, (body.args[0], *own))
-    fill(op, body, mapping)
-    return made
+    block, old = take_body(op, name) if reuse else (body_block(name, op.inits), op.variable)
+    mapping.ranges[block.args[0]] = (0, upper.value - 1 if upper.is_const else None)
+    mapping.formulas[old] = Formula(D0 + moved, (block.args[0], *own))
+    if reuse:
+        recompose([old], mapping)
+    else:
+        fill(op, block, mapping)
+    return make_loop(as_expr(0), upper, block, own, op.inits, kind=op.kind, name=name, loc=op.loc)
 
 
 def _once(op: loop.For, name: str) -> loop.For:
@@ -106,8 +106,9 @@ def _once(op: loop.For, name: str) -> loop.For:
 
 def cut(op: loop.For, at: int, first: str, second: str) -> tuple[loop.For, loop.For]:
     """Split the iterations of `op` at `at`: [0, at) in a loop called `first`, the others, from 0, in `second`."""
-    head = _shifted(op, as_expr(0), as_expr(at), as_expr(0), first, op.inits)
-    rest = _shifted(op, as_expr(0), op.upper - at, as_expr(at), second, head.results)
+    rest = _shifted(op, op.upper - at, as_expr(at), second)
+    head = _shifted(op, as_expr(at), as_expr(0), first, reuse=True)
+    rest.set_operands([*rest.indices, *head.results])
     replace_loop(op, [head, rest], list(rest.results))
     return head, rest
 

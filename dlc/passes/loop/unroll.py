@@ -16,7 +16,7 @@ from dlc.ir.access import Formula, Substitution, clone_with, expression, mapped_
 from dlc.ir.core import Block, Op, Value
 from dlc.ir.dialects import loop
 from dlc.ir.expr import const
-from dlc.passes.loop.loops import body_block, make_loop, replace_loop, substitution
+from dlc.passes.loop.loops import body_block, make_loop, recompose, replace_loop, substitution
 
 
 def unroll(op: loop.For) -> None:
@@ -104,6 +104,14 @@ def _jam_loop(op: loop.For, mappings: list[Substitution], into: Block) -> None:
 
 def inline_single(op: loop.For) -> None:
     """Replace a loop of one iteration by its body."""
-    if op.trip_count != 1:
+    if op.trip_count != 1 or not op.lower.is_const:
         raise InternalError(f"loop {op.name_hint!r} does not run exactly once", op=op)
-    _unroll_in_order(op, 1)
+    mapping = substitution(op)
+    mapping.formulas[op.variable] = Formula(op.lower)
+    recompose([op.variable], mapping)
+    block = op.regions.pop().block
+    for arg, init in zip(block.args[1:], op.inits, strict=True):
+        arg.replace_all_uses_with(init)
+    ends = list(block.terminator.operands)
+    block.terminator.erase()
+    replace_loop(op, block.ops, ends)

@@ -171,11 +171,10 @@ class _Vectorizer:
             new.hint = old.hint
             self.vectors[old] = new
 
-    def accesses(self, op: Op) -> tuple[list[int], bool]:
+    def accesses(self, op: Op, at: tuple[Expr, ...]) -> tuple[list[int], bool]:
         """The step per axis, and whether it is constant on all axes."""
         steps = []
-        simplified = self.simplified_at(op)
-        for expr in simplified:
+        for expr in at:
             step = self.coefficient(expr, index_operands(op))
             if step is None:
                 return [], False
@@ -183,17 +182,19 @@ class _Vectorizer:
         return steps, True
 
     def simplified_at(self, op: Op) -> tuple[Expr, ...]:
-        indices = index_operands(op)
-        keep = Substitution(ranges=self.mapping.ranges)
-        composer = Composer(keep)
-        composer.operands = list(indices)
         at = op.attrs["at"]
-        return tuple(composer.simplified(e) for e in (at if isinstance(at, tuple) else ()) if isinstance(e, Expr))
+        exprs = tuple([e for e in (at if isinstance(at, tuple) else ()) if isinstance(e, Expr)])
+        if not any(e.has_compounds() for e in exprs):
+            return exprs
+        composer = Composer(Substitution(ranges=self.mapping.ranges))
+        composer.operands = list(index_operands(op))
+        return tuple(map(composer.simplified, exprs))
 
     def load(self, op: buf.Load, into: Block) -> None:
-        steps, linear = self.accesses(op)
+        at = self.simplified_at(op)
+        steps, linear = self.accesses(op, at)
         if linear and not any(steps):
-            operands, attrs = self.mapped(op)
+            operands, attrs = self.mapped(op, at)
             copy = into.append(buf.Load.unchecked(operands, attrs, [op.result.type], loc=op.loc))
             copy.result.hint = op.result.hint
             self.mapping.values[op.result] = copy.result
@@ -201,7 +202,7 @@ class _Vectorizer:
         if not linear:
             self.gather(op, into)
             return
-        operands, attrs = self.mapped(op)
+        operands, attrs = self.mapped(op, at)
         step = () if steps == [0] * (len(steps) - 1) + [1] else tuple(steps)
         attrs |= {"lanes": self.lanes, "step": step}
         operands, attrs = self.limited(operands, attrs, op.buffer, 1)
@@ -210,8 +211,11 @@ class _Vectorizer:
         made.result.hint = op.result.hint
         self.vectors[op.result] = into.append(made).result
 
-    def mapped(self, op: Op) -> tuple[list[Value], dict[str, object]]:
-        plain = _with_at(op, self.simplified_at(op))
+    def mapped(self, op: Op, at: tuple[Expr, ...]) -> tuple[list[Value], dict[str, object]]:
+        if at == op.attrs["at"]:
+            operands, attrs = mapped_operands(op, self.mapping)
+            return operands, dict(attrs)
+        plain = _with_at(op, at)
         operands, attrs = mapped_operands(plain, self.mapping)
         plain.drop_operands()
         return operands, dict(attrs)
@@ -268,10 +272,11 @@ class _Vectorizer:
     _lane_block = 0
 
     def store(self, op: buf.Store, into: Block) -> None:
-        steps, linear = self.accesses(op)
+        at = self.simplified_at(op)
+        steps, linear = self.accesses(op, at)
         if not linear or not any(steps):
             raise NotVectorizable("lanes store to places that do not follow one another evenly")
-        operands, attrs = self.mapped(op)
+        operands, attrs = self.mapped(op, at)
         operands[0] = self.vector(op.value, into)
         step = () if steps == [0] * (len(steps) - 1) + [1] else tuple(steps)
         attrs["step"] = step

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dlc.errors import UserError
 from dlc.ir.core import Value
 from dlc.ir.dialects import buf
@@ -16,7 +14,7 @@ from dlc.record import record
 ROOM = 64  # the innermost axis of an array is rounded up to this: vectors may run over its end
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Variable:
     """A mutable number: one element of scratch memory."""
 

@@ -6,8 +6,10 @@ become ops of the loop level. The result is the plain nest that the schedule the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from dlc.errors import UserError
 from dlc.ir.core import Block, Location, Region, Value
@@ -249,51 +251,26 @@ class Elaborator:
 
     def expression(self, node: s.Node, frame: Frame) -> object:
         try:
-            return self._expression(node, frame)
+            return _FORMS[type(node)](self, node, frame)
         except UserError as problem:
             if str(problem).startswith(("kernel ", frame.file + ":")) or not frame.file:
                 raise
             raise UserError(f"{frame.file}:{node.line}: {problem}") from None
 
-    def _expression(self, node: s.Node, frame: Frame) -> object:
-        match node:
-            case s.Number(value=value) | s.Text(value=value):
-                return value
-            case s.Name(name=name):
-                return self.name(name, frame)
-            case s.Unary(kind="-", operand=operand):
-                return self.negative(self.expression(operand, frame))
-            case s.Unary(operand=operand):
-                return self.negation(self.expression(operand, frame))
-            case s.Binary(kind=kind, left=left, right=right):
-                return self.binary(kind, left, right, frame)
-            case s.Conditional():
-                return self.conditional(node, frame)
-            case s.Call(name=name):
-                return self.call(node, frame)
-            case s.Index():
-                return self.element(node, frame)
-            case s.Cut(base=base, lower=lower, upper=upper):
-                items = as_list(self.expression(base, frame))
-                low = None if lower is None else as_int(self.expression(lower, frame))
-                high = None if upper is None else as_int(self.expression(upper, frame))
-                return items[low:high]
-            case s.ListOf(items=items):
-                return self.arguments(items, frame)
-            case s.Comprehension():
-                return self.comprehension(node, frame)
-            case s.Reduction():
-                return self.reduction(node, frame)
-        raise UserError("not an expression")
+    def unary(self, node: s.Unary, frame: Frame) -> object:
+        value = self.expression(node.operand, frame)
+        return self.negative(value) if node.kind == "-" else self.negation(value)
 
-    def name(self, name: str, frame: Frame) -> object:
-        if name in ("true", "false"):
-            return name == "true"
-        if name == "none":
-            return None
-        if name in ("inf", "nan"):
-            return float(name)
-        value = frame.find(name)
+    def part(self, node: s.Cut, frame: Frame) -> object:
+        items = as_list(self.expression(node.base, frame))
+        low = None if node.lower is None else as_int(self.expression(node.lower, frame))
+        high = None if node.upper is None else as_int(self.expression(node.upper, frame))
+        return items[low:high]
+
+    def name(self, node: s.Name, frame: Frame) -> object:
+        if node.name in _WORDS:
+            return _WORDS[node.name]
+        value = frame.find(node.name)
         if isinstance(value, Variable):
             return variable_value(self.emit, value)
         return value
@@ -308,11 +285,11 @@ class Elaborator:
     def negation(self, value: object) -> object:
         return self.emit.binary("==", value, False) if isinstance(value, Scalar) else not value
 
-    def binary(self, kind: str, left: s.Node, right: s.Node, frame: Frame) -> object:
-        a = self.expression(left, frame)
-        if kind in ("and", "or") and isinstance(a, bool):  # the rest may only make sense if this holds
-            return self.expression(right, frame) if a == (kind == "and") else a
-        return self.emit.binary(kind, a, self.expression(right, frame))
+    def binary(self, node: s.Binary, frame: Frame) -> object:
+        a = self.expression(node.left, frame)
+        if node.kind in ("and", "or") and isinstance(a, bool):  # the rest may only make sense if this holds
+            return self.expression(node.right, frame) if a == (node.kind == "and") else a
+        return self.emit.binary(node.kind, a, self.expression(node.right, frame))
 
     def conditional(self, node: s.Conditional, frame: Frame) -> object:
         condition = self.expression(node.condition, frame)
@@ -474,3 +451,26 @@ class Elaborator:
             closed = self.close_loop(name, lower, upper, block, inits, [result.value for result in results])
             results = [Scalar(value) for value in closed.results]
         return results
+
+
+_WORDS = {"true": True, "false": False, "none": None, "inf": float("inf"), "nan": float("nan")}
+
+
+def _unknown(elaborator: Elaborator, node: s.Node, frame: Frame) -> object:
+    raise UserError("not an expression")
+
+
+_FORMS: dict[type[s.Node], Callable[[Elaborator, Any, Frame], object]] = defaultdict(lambda: _unknown, {
+    s.Number: lambda _, node, frame: node.value,
+    s.Text: lambda _, node, frame: node.value,
+    s.Name: Elaborator.name,
+    s.Unary: Elaborator.unary,
+    s.Binary: Elaborator.binary,
+    s.Conditional: Elaborator.conditional,
+    s.Call: Elaborator.call,
+    s.Index: Elaborator.element,
+    s.Cut: Elaborator.part,
+    s.ListOf: lambda elaborator, node, frame: elaborator.arguments(node.items, frame),
+    s.Comprehension: Elaborator.comprehension,
+    s.Reduction: Elaborator.reduction,
+})  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.errors import UserError
 from dlc.ir.core import Value
@@ -22,7 +22,7 @@ class Tensor:
     key: Value
 
 
-@dataclass
+@record(frozen=False)
 class Binding:
     """What reading and writing a tensor means: set by the lowering of a group."""
 
@@ -32,7 +32,7 @@ class Binding:
     publish: Callable[[Scalar], None] | None = None  # makes a size that is found at run time known
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Frame:
     """Names in scope while one definition is elaborated."""
 

@@ -7,7 +7,7 @@ behind it are inlined on the value. A group without a root is a loop nest over i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.errors import InternalError, UserError
 from dlc.ir.core import Block, Func, Op, Region, Value
@@ -26,6 +26,7 @@ from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Binding, Frame, Tensor
 from dlc.passes.lower.scalars import Scalar, as_index
 from dlc.passes.lower.schedule import Scheduler
+from dlc.record import record
 from dlc.target import Target
 
 
@@ -40,7 +41,7 @@ def computing_type(kind: TensorType) -> ScalarType:
     return F32 if kind.scalar.name in ("f16", "bf16") else kind.scalar
 
 
-@dataclass
+@record(frozen=False)
 class LoweredGroup:
     """A kernel, and how it was chosen to be scheduled."""
 

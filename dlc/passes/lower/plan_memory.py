@@ -9,7 +9,6 @@ dimension that a kernel finds out counts with its upper bound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -48,7 +47,7 @@ def places(main: Func) -> list[object]:
     return [main.attrs.get("workspace"), main.attrs.get("weights"), *offsets]
 
 
-@dataclass
+@record(frozen=False)
 class Life:
     """A buffer of the arena, its size in bytes and the calls between which it is alive (inclusive)."""
 

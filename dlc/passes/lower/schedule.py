@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlc.errors import UserError
 from dlc.ir.core import Func, Op, Value
@@ -37,12 +37,13 @@ from dlc.passes.lower.tiles import (
     image_tiles,
     tiles_by_vectors,
 )
+from dlc.record import record
 from dlc.target import Target
 
 SOME_VECTORS = 3  # how many vectors of a plane are counted on where their number is not known
 
 
-@dataclass
+@record(frozen=False)
 class Scheduler:
     """Runs the actions of one schedule; `chosen` records the parameters' values, `considered` what else there was."""
 

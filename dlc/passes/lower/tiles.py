@@ -57,6 +57,21 @@ def tile_cycles(rows: int, vectors: int, target: Target, panels: bool = False) -
     return max(arithmetic, loads, latency) + 0.25 + (rows * PANEL_LOADS[0] + vectors * PANEL_LOADS[1]) * panels
 
 
+class StepCosts(dict[tuple[int, int], float]):
+    """`tile_cycles` by rows and vectors, as far as it has been asked for."""
+
+    def __init__(self, target: Target, panels: bool) -> None:
+        super().__init__()
+        self._which = target, panels
+
+    def __missing__(self, tile: tuple[int, int]) -> float:
+        self[tile] = cost = tile_cycles(*tile, *self._which)
+        return cost
+
+
+step_costs = cache(StepCosts)
+
+
 def fits(rows: int, vectors: int, target: Target) -> bool:
     """Whether accumulators, loaded vectors and a broadcast fit the registers."""
     facts = target.facts
@@ -83,27 +98,28 @@ def best_tile(extent: int | None, blocks: int, target: Target, panels: bool = Fa
 def tiles_by_vectors(extent: int | None, blocks: int, target: Target, panels: bool = False) -> tuple[Tile, ...]:
     """The cheapest tile for each number of vectors."""
     most_vectors = PANEL_VECTORS if panels else 8
+    costs = step_costs(target, panels)
     found = []
     for vectors in range(1, min(blocks, most_vectors) + 1):
         highest = Tile(1, 1, float("inf"))
         for rows in range(1, 31):
             if not fits(rows, vectors, target) or (extent is not None and rows > extent):
                 continue
-            cost = _plane_cost(extent or 840, blocks, rows, vectors, target, panels)
+            cost = _plane_cost(extent or 840, blocks, rows, vectors, costs)
             if cost < highest.cost * BETTER_ROWS:
                 highest = Tile(rows, vectors, cost)
         found.append(highest)
     return tuple(found)
 
 
-def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, target: Target, panels: bool) -> float:
+def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, costs: StepCosts) -> float:
     larger, count = even_parts(extent, rows)
     parts = -(-extent // rows)
     total = 0.0
     for width, times in ((vectors, blocks // vectors), (blocks % vectors, 1 if blocks % vectors else 0)):
         if times:
-            smaller = (parts - count) * tile_cycles(larger - 1, width, target, panels)
-            total += times * (count * tile_cycles(larger, width, target, panels) + smaller)
+            smaller = (parts - count) * costs[larger - 1, width]
+            total += times * (count * costs[larger, width] + smaller)
     return total
 
 
@@ -111,10 +127,11 @@ def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, target: Targe
 def best_rows(extent: int | None, vectors: int, target: Target, panels: bool = False) -> int:
     """The cheapest number of rows for a tile whose number of vectors is given."""
     best, rows = float("inf"), 1
+    costs = step_costs(target, panels)
     for candidate in range(1, 31):
         if not fits(candidate, vectors, target) or (extent is not None and candidate > max(1, extent)):
             continue
-        cost = _plane_cost(extent or 840, vectors, candidate, vectors, target, panels)
+        cost = _plane_cost(extent or 840, vectors, candidate, vectors, costs)
         if cost < best * BETTER_ROWS:
             best, rows = cost, candidate
     return rows

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dlc.cli.peaks import Peaks
 
 TURN = 0.02  # seconds of kernels after which the probes run for a moment: machines drift
-DIRECT = "GFLOP/s of Winograd's kernels: those of the direct convolution; of the peak: what they multiply and add"
+DIRECT = "GFLOP/s of winograd and strassen kernels: those of the plain algorithm; of the peak: what they multiply"
 CACHED = "bytes: all that a kernel may read and write; beyond 100 % of the bandwidth they come from caches"
 LEVELS = {"l2": "L2", "l3": "L3", "memory": "memory"}
 NO_COMPILER = "shares of the machine's peaks are missing: they take the compiler, which is not installed here"

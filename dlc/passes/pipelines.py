@@ -26,6 +26,7 @@ from dlc.passes.graph.recognize_swish import RecognizeSwish
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
 from dlc.passes.graph.split_depth import SplitDepth
+from dlc.passes.graph.strassen import Strassen
 from dlc.passes.graph.winograd import Winograd
 from dlc.passes.table import pass_named
 
@@ -73,6 +74,8 @@ ALGORITHMS: tuple[Pass, ...] = (
     PhasesToChannels(),
     FoldConstants(),  # computes the weights that these two left as expressions: winograd asks for constants
     Winograd(),  # after all folding into weights, before fusion: what it makes takes an epilogue too
+    Strassen(),  # as late, and before split-depth, which it makes needless
+    EliminateCommonSubexpressions(),  # products that read the same share what strassen makes of it
     FoldConstants(),  # transforms the weights
     EliminateDeadCode(),
 )

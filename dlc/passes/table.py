@@ -31,6 +31,7 @@ from dlc.passes.graph.recognize_swish import RecognizeSwish
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
 from dlc.passes.graph.split_depth import SplitDepth
+from dlc.passes.graph.strassen import Strassen
 from dlc.passes.graph.winograd import Winograd
 from dlc.passes.lower.lower_graph import LowerGraph
 from dlc.passes.lower.plan_memory import PlanMemory
@@ -60,6 +61,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     SimplifyAlgebra,
     SimplifyShapes,
     SplitDepth,
+    Strassen,
     Winograd,
 )
 

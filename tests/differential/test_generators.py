@@ -15,6 +15,7 @@ from dlc.ir.dialects import (
     graph_quant,
     graph_recurrent,
     graph_shape,
+    graph_strassen,
     graph_winograd,
 )
 from dlc.ir.eval.interpreter import evaluate
@@ -24,10 +25,10 @@ from dlc.ir.verify import verify
 from tests.differential.generators import STEPS, Sample, graph_samples
 
 DIALECTS = (
-    graph_math, graph_shape, graph_index, graph_nn, graph_quant, graph_recurrent, graph_winograd, graph_attention,
-    graph_flow,
+    graph_math, graph_shape, graph_index, graph_nn, graph_quant, graph_recurrent, graph_winograd, graph_strassen,
+    graph_attention, graph_flow,
 )  # fmt: skip
-MADE_BY_PASSES = (graph_shape.Relayout, graph_flow.Group, graph_flow.Yield, *graph_winograd.OPS)
+MADE_BY_PASSES = (graph_shape.Relayout, graph_flow.Group, graph_flow.Yield, *graph_winograd.OPS, *graph_strassen.OPS)
 MADE_WITH_OTHERS = (graph_shape.Constant,)
 
 

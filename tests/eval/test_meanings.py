@@ -14,19 +14,29 @@ from dlc.ir.dialects import (
     graph_quant,
     graph_recurrent,
     graph_shape,
+    graph_strassen,
     graph_winograd,
 )
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.eval.interpreter import RUNS, evaluate_op
 from dlc.ir.opdef import TERMINATOR
 from dlc.ir.types import BF16, F16, ScalarType
-from tests.eval import cases_attention, cases_index, cases_math, cases_nn, cases_recurrent, cases_shape, cases_winograd
+from tests.eval import (
+    cases_attention,
+    cases_index,
+    cases_math,
+    cases_nn,
+    cases_recurrent,
+    cases_shape,
+    cases_strassen,
+    cases_winograd,
+)
 from tests.eval.cases import Case
 from tests.tolerances import assert_close
 
 CASES = [
     *cases_math.CASES, *cases_shape.CASES, *cases_index.CASES, *cases_nn.CASES, *cases_recurrent.CASES,
-    *cases_winograd.CASES, *cases_attention.CASES,
+    *cases_winograd.CASES, *cases_strassen.CASES, *cases_attention.CASES,
 ]  # fmt: skip
 NAMED = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 WITH_FLOATS = [case for case in CASES if any(a.dtype == np.float32 for a in case.arrays)]
@@ -71,7 +81,7 @@ def test_completeness() -> None:
     """Every op of the graph level has a meaning and a case."""
     dialects = (
         graph_math, graph_shape, graph_index, graph_nn, graph_quant, graph_recurrent, graph_winograd,
-        graph_attention, graph_flow,
+        graph_strassen, graph_attention, graph_flow,
     )  # fmt: skip
     kinds = [kind for dialect in dialects for kind in dialect.OPS if not kind.spec.has(TERMINATOR)]
     assert [kind.spec.name for kind in kinds if kind not in RUNS] == []

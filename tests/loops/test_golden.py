@@ -130,6 +130,10 @@ def ahead(func: Func) -> None:
     prefetch(func, func.args[1], "p", "i.o")
 
 
+def rows_ahead(func: Func) -> None:
+    prefetch(func, func.args[0], "i.o")
+
+
 def on(name: str, act: Callable[..., object], *rest: object) -> Callable[[Func], None]:
     def change(func: Func) -> None:
         act(named_loops(func, name)[0], *rest)
@@ -175,6 +179,7 @@ CASES: dict[str, tuple[Callable[[], Func], Callable[[Func], object]]] = {
     "automatic": (lambda: doubled(sym("m"), sym("n")), lambda func: schedule_automatically(func, 8, False)),
     "clean": (lambda: row_sums(2), in_order(on("i", unroll), clean)),
     "prefetch": (lambda: panels(8), ahead),
+    "prefetch_of_rows": (lambda: panels(8), rows_ahead),
     "prefetch_rows_unknown": (lambda: panels(sym("m")), ahead),
     "contract_multiply_add": (lambda: doubled(2, 10), contract_multiply_add),
     "contract": (lambda: product(2, 10, 8, 8).func, int8),

@@ -20,6 +20,7 @@ from dlc.ir.eval import (
     graph_quant,
     graph_recurrent,
     graph_shape,
+    graph_strassen,
     graph_winograd,
 )
 from dlc.ir.eval.frame import Array, Frame, Run, Symbols, checked_feed, pure, symbolic
@@ -33,6 +34,8 @@ RUNS: dict[type[Op], Run] = {
     **{kind: pure(meaning) for kind, meaning in graph_attention.MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_winograd.MEANINGS.items()},
     **{kind: symbolic(meaning) for kind, meaning in graph_winograd.SYMBOLIC_MEANINGS.items()},
+    **{kind: pure(meaning) for kind, meaning in graph_strassen.MEANINGS.items()},
+    **{kind: symbolic(meaning) for kind, meaning in graph_strassen.SYMBOLIC_MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_quant.MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_recurrent.MEANINGS.items()},
     **{kind: pure(meaning) for kind, meaning in graph_shape.MEANINGS.items()},

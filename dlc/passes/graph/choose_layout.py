@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from dlc.ir.core import Block, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_nn, graph_recurrent, graph_shape
+from dlc.ir.dialects.graph_strassen import StrassenMatMul
 from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, WinogradOutput
 from dlc.ir.expr import Dim
 from dlc.ir.levels import Level
@@ -31,6 +32,7 @@ from dlc.passes.graph.layouts import (
     panel_columns,
     panel_layout,
     recurrent_layout,
+    strassen_layout,
     tensor_type,
     weight_layout,
     winograd_halo,
@@ -82,6 +84,9 @@ class _Worker:
             self.results(group, True)
         elif isinstance(root, graph_nn.MatMul):
             self.matmul(group, root)
+        elif isinstance(root, StrassenMatMul):
+            self.set_operand(group, root.u, strassen_layout(root.panel))
+            self.results(group, False)
         elif isinstance(root, graph_recurrent.Recurrence):
             self.recurrence(group, root)
         elif isinstance(root, IMAGE_ROOTS):

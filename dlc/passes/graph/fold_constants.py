@@ -18,6 +18,7 @@ from dlc.errors import UserError
 from dlc.ir.attrs import attribute_text
 from dlc.ir.core import Attribute, Block, Module, Op
 from dlc.ir.dialects.graph_shape import Concat, Constant, Relayout
+from dlc.ir.dialects.graph_strassen import StrassenWeights
 from dlc.ir.dialects.graph_winograd import WinogradWeights
 from dlc.ir.eval.interpreter import evaluate_op
 from dlc.ir.expr import Expr
@@ -78,7 +79,7 @@ class OpOverConstants(Pattern[Op]):
             return None
         if elements(op.result.type) > self.most:
             return "the result is too large"
-        if isinstance(op, WinogradWeights):  # their size was counted when they were chosen
+        if isinstance(op, WinogradWeights | StrassenWeights):  # their size was counted when they were chosen
             return None
         made_of = sum({source.value: size(source.type) for source in constants}.values())
         return "the result is larger than what it is made of" if size(op.result.type) > GROWTH * made_of else None
@@ -87,7 +88,7 @@ class OpOverConstants(Pattern[Op]):
 def folded_value(op: Op, constants: list[Constant], pool: ConstantPool) -> DenseRef:
     """The constant that an op computes. Large ones are named after what they come from, and computed when read."""
     compute = Computation(detached(op), tuple(source.value for source in constants), pool)
-    later = op.spec.has(ELEMENTWISE) or isinstance(op, Concat | WinogradWeights) or is_index_map(op)
+    later = op.spec.has(ELEMENTWISE) or isinstance(op, Concat | WinogradWeights | StrassenWeights) or is_index_map(op)
     if elements(op.result.type) < LAZY or not later:
         return pool.add(compute())
     attrs = ", ".join(f"{name} = {attribute_text(value)}" for name, value in op.attrs.items())

@@ -37,6 +37,7 @@ from dlc.ir.dialects.graph_shape import (
     Tile,
     Transpose,
 )
+from dlc.ir.dialects.graph_strassen import StrassenMatMul
 from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradOutput
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.types import STRING, TensorType
@@ -44,8 +45,8 @@ from dlc.ir.types import STRING, TensorType
 BARE = (Constant, Reshape, Relayout, Dims, Group, Return, Yield)  # never wrapped in a group of their own
 
 EPILOGUE_ROOTS = (
-    Conv, ConvTranspose, WinogradConv, WinogradOutput, MatMul, Pool, Reduce, Softmax, LogSoftmax, LayerNorm, RmsNorm,
-    Lrn,
+    Conv, ConvTranspose, WinogradConv, WinogradOutput, MatMul, StrassenMatMul, Pool, Reduce, Softmax, LogSoftmax,
+    LayerNorm, RmsNorm, Lrn,
 )  # fmt: skip
 
 CHEAP = (
@@ -55,7 +56,7 @@ CHEAP = (
 )  # fmt: skip
 
 # these read memory as it is laid out: nothing is computed on the way
-READS_LAYOUT = ("conv", "conv_transpose", "winograd_conv", "winograd_input", "pool")
+READS_LAYOUT = ("conv", "conv_transpose", "winograd_conv", "winograd_input", "strassen_matmul", "pool")
 READS_AGAIN = ("reduce", "arg_reduce", "softmax", "log_softmax", "hardmax", "layer_norm", "rms_norm")
 NO_ROOT = ("elementwise", "copy")
 
@@ -119,7 +120,7 @@ def is_inlinable(op: Op, kernel: str, reader: Op) -> bool:
         return is_index_map(op) or isinstance(op, Iota) or small
     if is_elementwise(reader) and kernel not in READS_AGAIN:
         return isinstance(op, Broadcast | Slice) or is_cheap(op)
-    if kernel == "matmul":
+    if kernel in ("matmul", "strassen_input"):
         return isinstance(op, Transpose | Reshape | Broadcast | Slice) or is_scale(op)
     if kernel in READS_AGAIN:
         return is_cheap(op)

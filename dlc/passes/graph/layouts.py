@@ -115,6 +115,11 @@ def panel_layout(rank: int, columns: int, group: int = 1) -> Layout:
     return Layout((*range(rank - 2), rank - 1, rank - 2), blocks)
 
 
+def strassen_layout(panel: int) -> Layout:
+    """(7, K/2, N/2) in panels of columns: of one of them all seven matrices lie behind one another."""
+    return Layout((2, 0, 1), ((2, panel),))
+
+
 def recurrent_layout(lanes: int) -> Layout:
     """(directions, hidden, gates, units): a vector of units of each gate side by side, all of a block in one run."""
     return Layout((0, 3, 1, 2), ((3, lanes),))

@@ -1,12 +1,12 @@
 """prefetch: while one panel of a buffer is worked on, ask for the next one, a part in each register tile.
 
     for n.o: for m.o: for k: w[n.o, k, 0:48]    →    for n.o: for m.o: for k: w[n.o, k, 0:48],
-                                                       prefetch w[n.o + 1, (m.o * K + k) // 8, k % 4 * 16]
+                                                       prefetch w[n.o + 1, 0, (m.o * K + k) * 6]
 
 Weights are read once per inference, from memory, and the tile needs each panel many times: the requests for the next
-one are spread over the tiles, so that they never keep the loads of this one waiting. A step of the reduction asks for
-one line. Shares and columns are powers of two, since the place is computed at each step; that some requests repeat one
-another or reach beyond the panel costs a load slot and nothing else.
+one are spread over the tiles (8 here), so that they never keep the loads of this one waiting. Each step of the
+reduction goes on where the last one ended; that some requests repeat one another or reach beyond the panel costs a load
+slot and nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dlc.ir.access import index_operands
 from dlc.ir.core import Func, Value
 from dlc.ir.dialects import buf, loop, vec
 from dlc.ir.dialects.buf import buffer_type
-from dlc.ir.expr import Expr, as_expr, const, sym
+from dlc.ir.expr import Expr, as_expr, bounds, const, sym
 from dlc.ir.types import BufferType, VectorType
 from dlc.passes.loop.loops import all_loops, named_loops
 
@@ -29,7 +29,8 @@ def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> N
     """Where loads of `buffer` move with the loop called `name`, ask for what its next iteration loads.
 
     The requests for vectors are spread over the first loop called `over` inside it, if there is one. Without it
-    elements side by side, which are broadcast one by one, are asked for too, with a request per line.
+    elements that are broadcast one by one are asked for too: of rows read to the end, as many in each step as it reads,
+    otherwise a request per line.
     """
     for outer in named_loops(func, name):
         tiles = None if over is None else next(iter(named_loops(outer, over)), None)
@@ -41,8 +42,10 @@ def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> N
             for loads in rows.values():
                 if (row := _row_axis(loads[0], outer, inner)) is not None:
                     _ask(loads, outer, tiles, inner, row)
-        for load in _scalar_loads(outer, buffer) if over is None else []:
-            _ahead(load, outer)
+        if over is None:
+            asked = [_ask_for_rows(inner, outer, buffer) for inner in all_loops(outer)]
+            for load in () if any(asked) else _scalar_loads(outer, buffer):
+                _ahead(load, outer)
 
 
 def _row_axis(load: vec.Load, outer: loop.For, inner: loop.For) -> int | None:
@@ -56,11 +59,11 @@ def _row_axis(load: vec.Load, outer: loop.For, inner: loop.For) -> int | None:
 
 
 def shares(tiles: loop.For | None) -> int:
-    """In how many parts the next panel is asked for: one in each tile, as far as a power of two goes."""
+    """In how many parts the next panel is asked for: one in each tile, of as many as there can be if that is known."""
     if tiles is None:
         return 1
-    count = tiles.trip_count
-    return SHARES if count is None else min(MOST_SHARES, 1 << max(0, count.bit_length() - 1))
+    count = bounds(tiles.upper, {})[1]
+    return SHARES if count is None else max(1, min(MOST_SHARES, count))
 
 
 def _ask(loads: list[vec.Load], outer: loop.For, tiles: loop.For | None, inner: loop.For, row: int) -> None:
@@ -73,11 +76,43 @@ def _ask(loads: list[vec.Load], outer: loop.For, tiles: loop.For | None, inner: 
     if tiles is not None and parts > 1:
         step = step + _extent(load.buffer, row) * _place(tiles.variable, indices)
     at = [e.substitute(following) for e in load.at]
-    at[row] = step // parts
-    for column in _columns(loads, k, parts):
+    width = _extent(load.buffer, row + 1)
+    if parts > 1 and row + 2 == len(at) and width.is_const:  # rows side by side: each step goes on where the last ended
+        share = -(-width.value // parts)
+        at[row] = const(0)
+        at[-1] = step * share
+        columns = [const(n) for n in range(0, share, _line(loads))]
+    else:
+        at[row] = step // parts
+        columns = _columns(loads, k, parts)
+    for column in columns:
         if load.parent is not None:
             places = (*at[:-1], at[-1] + column)
             load.parent.insert_after(loads[-1], vec.Prefetch(load.buffer, *indices, at=places, loc=load.loc))
+
+
+def _ask_for_rows(inner: loop.For, outer: loop.For, buffer: Value) -> bool:
+    """Where `inner` reads rows of a matrix from front to back, broadcasting its elements: a line in each step."""
+    rows = [op for op in inner.block.ops if isinstance(op, buf.Load) and op.buffer is buffer and _along(op, inner)]
+    if not rows or outer.variable not in index_operands(rows[0]):
+        return False
+    load = rows[0]
+    indices = index_operands(load)
+    k = sym(f"d{indices.index(inner.variable)}")
+    following = {f"d{n}": sym(f"d{n}") + 1 for n, value in enumerate(indices) if value is outer.variable}
+    at = [e.substitute(following) for e in load.at]
+    at[-1] = at[-1] + k * (len(rows) - 1)  # the rows lie behind one another: each step asks for as much as it reads
+    inner.block.insert_after(rows[-1], vec.Prefetch(buffer, *indices, at=tuple(at), loc=load.loc))
+    return True
+
+
+def _along(load: buf.Load, inner: loop.For) -> bool:
+    indices = index_operands(load)
+    if inner.variable not in indices or len(load.at) < 2:
+        return False
+    k = f"d{indices.index(inner.variable)}"
+    last = load.at[-1]
+    return k in last.symbols() and last.is_linear_in(k) and last.coefficient(k) == 1 and k not in load.at[-2].symbols()
 
 
 def _place(value: Value, indices: list[Value]) -> Expr:
@@ -95,14 +130,19 @@ def _extent(buffer: Value, axis: int) -> Expr:
 
 def _columns(loads: list[vec.Load], k: Expr, parts: int) -> list[Expr]:
     """Which of a row's lines one step asks for: one after the other if a row has as many steps, else all of them."""
-    kind = loads[0].result.type
-    if not isinstance(kind, VectorType):
-        raise InternalError(f"{kind} is not a vector")
-    line = max(1, LINE_BYTES * 8 // kind.element.bits)  # elements
+    line = _line(loads)
     last = max(load.at[-1].value for load in loads) + loads[0].lanes - loads[0].at[-1].value
     lines = -(-last // line)
     turns = 1 << (lines - 1).bit_length()
     return [k % turns * line] if parts >= turns else [const(n * line) for n in range(lines)]
+
+
+def _line(loads: list[vec.Load]) -> int:
+    """Elements of a line of the cache."""
+    kind = loads[0].result.type
+    if not isinstance(kind, VectorType):
+        raise InternalError(f"{kind} is not a vector")
+    return max(1, LINE_BYTES * 8 // kind.element.bits)
 
 
 def _scalar_loads(outer: loop.For, buffer: Value) -> list[buf.Load]:

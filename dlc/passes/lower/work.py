@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from dlc.ir.core import Op
-from dlc.ir.dialects import graph_attention, graph_flow, graph_nn, graph_recurrent, graph_shape, graph_winograd
+from dlc.ir.dialects import (
+    graph_attention,
+    graph_flow,
+    graph_nn,
+    graph_recurrent,
+    graph_shape,
+    graph_strassen,
+    graph_winograd,
+)
 from dlc.ir.expr import Expr, as_expr, ceil_div
 from dlc.ir.types import BufferType, TensorType
 
@@ -11,18 +19,20 @@ from dlc.ir.types import BufferType, TensorType
 def operations(group: graph_flow.Group) -> Expr:
     """Arithmetic operations on elements; a multiplication with its addition counts as two, moving an element as none.
 
-    A convolution counts as if it were computed directly, so an algorithm that needs fewer multiplications can exceed
-    the machine's peak.
+    Convolutions and products count as if they were computed directly, so an algorithm that needs fewer multiplications
+    can exceed the machine's peak.
     """
     return sum((operations_of(op) for op in group.body.block.ops), as_expr(0))
 
 
 def performed(group: graph_flow.Group) -> Expr:
-    """Like `operations`, but what Winograd's algorithm multiplies and adds instead; its transforms are left out."""
+    """Like `operations`, but what Winograd's or Strassen's algorithm multiplies and adds instead; no transforms."""
     return sum((performed_by(op) for op in group.body.block.ops), as_expr(0))
 
 
 def performed_by(op: Op) -> Expr:
+    if isinstance(op, graph_strassen.StrassenMatMul):
+        return 2 * shape(op.s)[1] * elements(op.u)
     if not isinstance(op, graph_winograd.WinogradConv):
         return operations_of(op)
     images, channels, *size = shape(op.result)
@@ -34,6 +44,8 @@ def operations_of(op: Op) -> Expr:
     match op:
         case graph_nn.MatMul():
             return 2 * elements(op.result) * as_expr(shape(op.operands[0])[-1])
+        case graph_strassen.StrassenMatMul():
+            return 2 * elements(op.result) * 2 * as_expr(shape(op.operands[0])[-1])
         case graph_attention.Attention():
             return 2 * elements(op.result) * shape(op.k)[1] + 2 * elements(op.q) * shape(op.k)[1]
         case graph_nn.Conv():

@@ -23,6 +23,7 @@ def attention(draw: Draw, growing: Growing) -> Op | None:
         q = growing.argument((1, draw(st.integers(0, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 4))), F32)
     batch, queries, heads, channels = tensor(q).shape
     keys = draw(st.integers(1, 4))
+    heads = draw(st.sampled_from((1, heads))) if isinstance(heads, int) and heads else heads
     k = growing.argument((batch, keys, heads, channels), F32)
     v = growing.argument((batch, keys, heads, draw(st.integers(1, 4))), F32)
     mask = []

@@ -13,6 +13,7 @@ from tests.eval.cases import Array, Case, f32
 def by_formula(scale: float, fill: float) -> Callable[..., Array]:
     def right(q: Array, k: Array, v: Array, mask: Array | None = None) -> Array:
         q, k, v = (a.transpose(0, 2, 1, 3).astype(np.float64) for a in (q, k, v))
+        k, v = (np.repeat(a, q.shape[1] // a.shape[1], axis=1) for a in (k, v))
         scores = scale * (q @ k.transpose(0, 1, 3, 2))
         if mask is not None:
             scores = np.where(mask, scores, fill) if mask.dtype == bool else scores + mask
@@ -23,8 +24,11 @@ def by_formula(scale: float, fill: float) -> Callable[..., Array]:
     return right
 
 
-def case(note: str, *mask: Array, count: int = 7, scale: float = 0.5, fill: float = -np.inf, **attrs: int) -> Case:
-    arrays = [f32(2, 5, 3, 4), f32(2, count, 3, 4), f32(2, count, 3, 6), *mask]
+def case(
+    note: str, *mask: Array, queries: int = 5, count: int = 7, heads: int = 3, scale: float = 0.5,
+    fill: float = -np.inf, **attrs: int,
+) -> Case:  # fmt: skip
+    arrays = [f32(2, queries, 3, 4), f32(2, count, heads, 4), f32(2, count, heads, 6), *mask]
     make = lambda *v: Attention(*v, scale=scale, fill=fill, **attrs)  # noqa: E731
     return Case(f"attention-{note}", make, arrays, by_formula(scale, fill))
 
@@ -39,4 +43,10 @@ CASES = [
     case("causal", LATER),
     case("bools", f32(5, 7) > 0, fill=-3.0),
     case("bools-of-heads", f32(3, 5, 1) > 0, fill=-1e9),
+    case("shared-heads", f32(2, 3, 5, 7), heads=1),
+    case("shared-heads-in-blocks", f32(5, 7) > 0, heads=1, keys=4, fill=-2.0),
+    case("one-query", queries=1),
+    case("one-query-of-shared-heads", f32(2, 1, 1, 7), queries=1, heads=1, keys=1),
+    case("two-queries", f32(3, 2, 7) > 0, queries=2, heads=1, fill=-2.0),
+    case("columns-of-masks", f32(5, 1), keys=4),
 ]

@@ -2,6 +2,7 @@
 
 All of q (batch, queries, heads, channels), k (batch, keys, heads, channels) and v (batch, keys, heads, values) lie as
 the projections before them leave them, and so does the result (batch, queries, heads, values) for the one behind.
+Query heads may share those of keys and values: with 8 and 2, the first four use the first.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 
 from dlc.ir.core import Op
 from dlc.ir.dialects.shape_rules import broadcastable, dims_may_match, tensor
+from dlc.ir.expr import Dim
 from dlc.ir.opdef import FLOAT_TENSOR, PURE, TENSOR, attr, op_def, operand, optional_operand, rank
 from dlc.ir.types import BOOL, TensorType, Type
 
@@ -30,7 +32,7 @@ class Attention(Op):
     mask = optional_operand(TENSOR)
     scale = attr(1.0)
     fill = attr(float("-inf"))
-    rows = attr(128)
+    rows = attr(64)
     keys = attr(256)
 
     def infer(self) -> tuple[Type, ...]:
@@ -41,8 +43,8 @@ class Attention(Op):
         q, k, v = tensor(self.q), tensor(self.k), tensor(self.v)
         if not q.element == k.element == v.element:
             yield "c1: q, k and v must have the same elements"
-        if not all(dims_may_match(q.shape[n], k.shape[n]) for n in (0, 2, 3)):
-            yield "c2: q and k must have the same batch, heads and channels"
+        if not all(dims_may_match(q.shape[n], k.shape[n]) for n in (0, 3)) or not may_share(q.shape[2], k.shape[2]):
+            yield "c2: q and k must have the same batch and channels, and q as many heads as k or a multiple"
         if not all(map(dims_may_match, k.shape[:3], v.shape[:3])):
             yield "c3: k and v must have the same batch, keys and heads"
         if self.rows < 1 or self.keys < 1:
@@ -56,6 +58,13 @@ class Attention(Op):
         fits = mask.rank <= MASK_RANK and broadcastable((mask.shape, scores))
         if not fits or any(extent == 1 != dim for extent, dim in zip(scores[::-1], mask.shape[::-1], strict=False)):
             yield "c6: the mask must broadcast to batch, heads, queries and keys"
+
+
+def may_share(query_heads: Dim, heads: Dim) -> bool:
+    """Whether each head of keys serves equally many query heads."""
+    if isinstance(query_heads, int) and isinstance(heads, int):
+        return query_heads == heads or (heads > 0 and query_heads % heads == 0)
+    return dims_may_match(query_heads, heads)
 
 
 OPS = (Attention,)

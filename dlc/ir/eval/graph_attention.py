@@ -13,6 +13,7 @@ from dlc.ir.eval.frame import Array, Meaning
 
 
 def attention(op: ops.Attention, q: Array, k: Array, v: Array, mask: Array | None = None) -> Array:
+    k, v = (np.repeat(shared, q.shape[2] // max(1, shared.shape[2]), axis=2) for shared in (k, v))
     scores = np.einsum("bmhd,bnhd->bhmn", q.astype(np.float64), k.astype(np.float64)) * op.scale
     if mask is not None:
         scores = np.where(mask, scores, op.fill) if mask.dtype.kind == "b" else scores + mask.astype(np.float64)

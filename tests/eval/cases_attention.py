@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dlc.ir.dialects.graph_attention import Attention
+from dlc.ir.dialects.graph_attention import Attention, Rotary
 from tests.eval.cases import Array, Case, f32
 
 
@@ -33,6 +33,18 @@ def case(
     return Case(f"attention-{note}", make, arrays, by_formula(scale, fill))
 
 
+def turned(x: Array, cos: Array, sin: Array) -> Array:
+    """As a product of complex numbers, a pair each, where both members have one angle."""
+    half = x.shape[-1] // 2
+    pairs = (x[..., :half] + 1j * x[..., half:]) * (cos[..., :half] + 1j * sin[..., :half])
+    return np.concatenate((pairs.real, pairs.imag), axis=-1).astype(np.float32)
+
+
+def rotary(note: str, shape: tuple[int, ...], *angles: int) -> Case:
+    cos, sin = (np.concatenate((half, half), axis=-1) for half in (f32(*angles), f32(*angles)))
+    return Case(f"rotary-{note}", lambda *v: Rotary(*v), [f32(*shape), cos, sin], turned)
+
+
 LATER = np.triu(np.full((5, 7), -np.inf, np.float32), 3)
 CASES = [
     case("plain"),
@@ -49,4 +61,9 @@ CASES = [
     case("one-query-of-shared-heads", f32(2, 1, 1, 7), queries=1, heads=1, keys=1),
     case("two-queries", f32(3, 2, 7) > 0, queries=2, heads=1, fill=-2.0),
     case("columns-of-masks", f32(5, 1), keys=4),
+    rotary("heads", (2, 3, 5, 64), 2, 1, 5, 32),
+    rotary("one-pair", (7, 2), 7, 1),
+    rotary("no-vector", (3, 1, 10), 1, 5),
+    rotary("none", (0, 8), 4),
+    rotary("long", (2, 150), 2, 75),
 ]

@@ -1,4 +1,4 @@
-"""Attention as one op: softmax(scale · q kᵀ + mask) v, without the whole matrix of scores.
+"""Attention as one op, softmax(scale · q kᵀ + mask) v without the matrix of scores; what turns q and k before it.
 
 All of q (batch, queries, heads, channels), k (batch, keys, heads, channels) and v (batch, keys, heads, values) lie as
 the projections before them leave them, and so does the result (batch, queries, heads, values) for the one behind.
@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlc.ir.core import Op
-from dlc.ir.dialects.shape_rules import broadcastable, dims_may_match, tensor
+from dlc.ir.dialects.shape_rules import Shape, dims_may_match, tensor
 from dlc.ir.expr import Dim
 from dlc.ir.opdef import FLOAT_TENSOR, PURE, TENSOR, attr, op_def, operand, optional_operand, rank
 from dlc.ir.types import BOOL, TensorType, Type
-
-MASK_RANK = 4
 
 
 @op_def("graph.attention", traits={PURE})
@@ -55,8 +53,7 @@ class Attention(Op):
         if mask.element not in (BOOL, q.element):
             yield "c5: the mask must have the elements of q, or bools"
         scores = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
-        fits = mask.rank <= MASK_RANK and broadcastable((mask.shape, scores))
-        if not fits or any(extent == 1 != dim for extent, dim in zip(scores[::-1], mask.shape[::-1], strict=False)):
+        if not fits_inside(mask.shape, scores):
             yield "c6: the mask must broadcast to batch, heads, queries and keys"
 
 
@@ -67,4 +64,35 @@ def may_share(query_heads: Dim, heads: Dim) -> bool:
     return dims_may_match(query_heads, heads)
 
 
-OPS = (Attention,)
+@op_def("graph.rotary", traits={PURE})
+class Rotary(Op):
+    """Pairs (a, b) of the last axis' halves become (a · cos - b · sin, b · cos + a · sin), each member with its angle.
+
+    These broadcast to x.
+    """
+
+    x = operand(FLOAT_TENSOR)
+    cos = operand(FLOAT_TENSOR)
+    sin = operand(FLOAT_TENSOR)
+
+    def infer(self) -> tuple[Type, ...]:
+        x = tensor(self.x)
+        return (TensorType(x.shape, x.element),)
+
+    def check(self) -> Iterator[str]:
+        x, *angles = map(tensor, self.operands)
+        if not x.shape or (isinstance(x.shape[-1], int) and x.shape[-1] % 2):
+            yield "c1: the last axis of x must have an even size"
+        if any(angle.element != x.element for angle in angles):
+            yield "c2: x, cos and sin must have the same elements"
+        if not all(fits_inside(angle.shape, x.shape) for angle in angles):
+            yield "c3: cos and sin must broadcast to x"
+
+
+def fits_inside(small: Shape, shape: Shape) -> bool:
+    """Whether a shape broadcasts to another without making it larger."""
+    pairs = zip(small[::-1], shape[::-1], strict=False)
+    return len(small) <= len(shape) and all(a == 1 or (b != 1 and dims_may_match(a, b)) for a, b in pairs)
+
+
+OPS = (Attention, Rotary)

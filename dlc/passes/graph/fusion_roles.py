@@ -58,6 +58,7 @@ CHEAP = (
 # these read memory as it is laid out: nothing is computed on the way
 READS_LAYOUT = ("conv", "conv_transpose", "winograd_conv", "winograd_input", "pool")
 READS_AGAIN = ("reduce", "arg_reduce", "softmax", "log_softmax", "hardmax", "layer_norm", "rms_norm")
+READS_ROWS = ("attention", "rotary")  # vectors of channels, which index maps must leave side by side
 NO_ROOT = ("elementwise", "copy")
 
 
@@ -120,7 +121,7 @@ def is_inlinable(op: Op, kernel: str, reader: Op) -> bool:
         return is_index_map(op) or isinstance(op, Iota) or small
     if is_elementwise(reader) and kernel not in READS_AGAIN:
         return isinstance(op, Broadcast | Slice) or is_cheap(op)
-    if kernel == "attention":
+    if kernel in READS_ROWS:
         return keeps_rows(op)
     if kernel == "matmul":
         return isinstance(op, Transpose | Reshape | Broadcast | Slice) or is_scale(op)

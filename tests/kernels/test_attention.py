@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlc.ir.core import Op, Value
-from dlc.ir.dialects.graph_attention import Attention
+from dlc.ir.dialects.graph_attention import Attention, Rotary
 from dlc.ir.expr import sym
 from dlc.ir.types import F32, TensorType, scalar_of
 from dlc.target import Target
@@ -18,6 +18,7 @@ from tests.support.asm import inner_loops, stack_accesses
 from tests.support.kernel_run import compiled
 
 NAMED = pytest.mark.parametrize("case", cases_attention.CASES, ids=lambda case: case.name)
+ATTENTION = [case for case in cases_attention.CASES if case.name.startswith("attention")]
 SIZES = [  # queries, keys, channels, values, rows and keys at a time
     (1, 1, 1, 1, 128, 256), (2, 3, 5, 7, 128, 256), (13, 17, 16, 32, 5, 6), (31, 29, 20, 33, 13, 256),
     (29, 67, 64, 64, 128, 32), (5, 40, 3, 2, 2, 19), (3, 0, 4, 4, 128, 256), (0, 3, 4, 4, 128, 256),
@@ -40,9 +41,17 @@ def test_case(case: Case) -> None:
     check(case.make, case.arrays)
 
 
-@NAMED
+@pytest.mark.parametrize("case", ATTENTION, ids=lambda case: case.name)
 def test_case_with_named_dimensions(case: Case) -> None:
     check(case.make, case.arrays, named(list(case.arrays)))
+
+
+@pytest.mark.parametrize("channels", [2, 6, 64, 150])
+def test_rotary_of_named_dimensions(channels: int) -> None:
+    batch, length = sym("batch"), sym("length")
+    shapes = (batch, 3, length, channels), (batch, 1, length, channels), (length, channels)
+    arrays = [f32(2, 3, 5, channels), f32(2, 1, 5, channels), f32(5, channels)]
+    check(lambda *v: Rotary(*v), arrays, [TensorType(shape, F32) for shape in shapes])
 
 
 @pytest.mark.parametrize("low", [np.float16, ml_dtypes.bfloat16], ids=["f16", "bf16"])

@@ -6,7 +6,7 @@
     not_expr    not not_expr  |  comparison
     comparison  sum ((== != < <= > >=) sum)?
     sum         product ((+ -) product)*
-    product     NAME(ranges) product  |  unary ((* // / %) unary)*
+    product     NAME(ranges) (product | block)  |  unary ((* // / %) unary)*
     unary       - unary  |  atom ([arguments] | [expr? : expr?])*
     atom        NUMBER | STRING | NAME | (expr) | [arguments] | [expr for NAME, … in expr] | NAME(arguments)
     arguments   (expr | *expr | NAME = expr), …
@@ -25,6 +25,10 @@ PRODUCTS = frozenset(("*", "//", "/", "%"))
 
 class ExpressionParser(Cursor):
     """One method a rule; each takes what it recognizes. They raise UserError."""
+
+    def block(self) -> tuple[s.Node, ...]:
+        """Statements between braces, a rule of the parser of statements."""
+        raise NotImplementedError
 
     def expression(self) -> s.Node:
         line = self.next.line
@@ -71,7 +75,8 @@ class ExpressionParser(Cursor):
             self.expect("(")
             ranges = self.ranges()
             self.expect(")")
-            return s.Reduction(line, kind, ranges, self.product())
+            body = s.Steps(self.next.line, self.block()) if self.next.text == "{" else self.product()
+            return s.Reduction(line, kind, ranges, body)
         left = self.unary()
         while self.next.text in PRODUCTS:
             left = s.Binary(line, self.take().text, left, self.unary())

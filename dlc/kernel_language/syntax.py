@@ -111,6 +111,13 @@ class Range(Node):
 
 
 @record
+class Steps(Node):
+    """``{ statement* }`` that ends with `give`: what a reduction does on the way to each of its terms."""
+
+    body: tuple[Node, ...]
+
+
+@record
 class Reduction(Node):
     kind: str
     ranges: tuple[Range, ...]
@@ -171,7 +178,7 @@ class While(Node):
 
 @record
 class Give(Node):
-    """The value of a function."""
+    """The value of a function, or a term of a reduction."""
 
     value: Node
 

@@ -21,6 +21,7 @@ from dlc.passes.graph.phases_to_channels import PhasesToChannels
 from dlc.passes.graph.recognize_attention import RecognizeAttention
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
+from dlc.passes.graph.recognize_rotary import RecognizeRotary
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
 from dlc.passes.graph.recognize_swish import RecognizeSwish
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
@@ -39,13 +40,15 @@ CLEAN: tuple[Pass, ...] = (
 SIMPLIFY: tuple[Pass, ...] = (
     *CLEAN,
     SimplifyAlgebra(),  # before recognition: it sees x * x for pow(x, 2), and constants on the right
+    RecognizeRotary(),  # before shapes, which may move a reshape below a part of the formula and not the others
+    RecognizeLayerNorm(),  # likewise
     SimplifyShapes(),  # brings factors next to the ops they fold into, below reshapes and transposes
     EliminateCommonSubexpressions(),  # constants written anew by the two before are alike again
     RecognizeGelu(),  # before swish: both look at products of x and a function of x
     RecognizeSwish(),
     RecognizeSoftmax(),
     RecognizeAttention(),  # after softmax; before fold-scale, which would move scales away from the product
-    RecognizeLayerNorm(),  # before fold-scale, which would take the scale of x out of its reach
+    RecognizeLayerNorm(),  # again; before fold-scale, which would take the scale of x out of its reach
     FoldPad(),  # before batch_norm: a padded conv is as foldable as any
     FoldBatchNorm(),  # leaves products of constants
     FoldScale(),  # after batch_norm: what became a product and a sum may stand behind another linear op

@@ -26,6 +26,7 @@ from dlc.passes.graph.phases_to_channels import PhasesToChannels
 from dlc.passes.graph.recognize_attention import RecognizeAttention
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
+from dlc.passes.graph.recognize_rotary import RecognizeRotary
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
 from dlc.passes.graph.recognize_swish import RecognizeSwish
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
@@ -54,6 +55,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     PhasesToChannels,
     PlanMemory,
     RecognizeAttention,
+    RecognizeRotary,
     RecognizeGelu,
     RecognizeLayerNorm,
     RecognizeSoftmax,

@@ -175,6 +175,8 @@ def resize(draw: Draw, growing: Growing) -> Op | None:
     if x is None:
         return None
     axis = axis_of(draw, x)
+    if not all(map(growing.size, tensor(x).shape)):
+        return None
     sizes = replaced(tensor(x).shape, axis, draw(st.sampled_from((size_of(x, axis) * 2, 3))))
     mode = draw(st.sampled_from(("nearest", "linear", "cubic")))
     where = draw(st.sampled_from(("half_pixel", "align_corners", "asymmetric")))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlc.ir.core import Op, Value
-from dlc.ir.dialects.graph_attention import Attention
+from dlc.ir.dialects.graph_attention import Attention, Rotary
 from dlc.ir.expr import sym
 from dlc.ir.types import F32, TensorType, scalar_of
 from dlc.target import Target
@@ -18,9 +18,12 @@ from tests.support.asm import inner_loops, stack_accesses
 from tests.support.kernel_run import compiled
 
 NAMED = pytest.mark.parametrize("case", cases_attention.CASES, ids=lambda case: case.name)
+ATTENTION = [case for case in cases_attention.CASES if case.name.startswith("attention")]
 SIZES = [  # queries, keys, channels, values, rows and keys at a time
     (1, 1, 1, 1, 128, 256), (2, 3, 5, 7, 128, 256), (13, 17, 16, 32, 5, 6), (31, 29, 20, 33, 13, 256),
     (29, 67, 64, 64, 128, 32), (5, 40, 3, 2, 2, 19), (3, 0, 4, 4, 128, 256), (0, 3, 4, 4, 128, 256),
+    (37, 53, 7, 80, 64, 256), (97, 70, 16, 48, 64, 32), (1, 0, 4, 4, 64, 256), (1, 37, 64, 64, 64, 4),
+    (2, 5, 3, 97, 64, 1),
 ]  # fmt: skip
 
 
@@ -38,9 +41,17 @@ def test_case(case: Case) -> None:
     check(case.make, case.arrays)
 
 
-@NAMED
+@pytest.mark.parametrize("case", ATTENTION, ids=lambda case: case.name)
 def test_case_with_named_dimensions(case: Case) -> None:
     check(case.make, case.arrays, named(list(case.arrays)))
+
+
+@pytest.mark.parametrize("channels", [2, 6, 64, 150])
+def test_rotary_of_named_dimensions(channels: int) -> None:
+    batch, length = sym("batch"), sym("length")
+    shapes = (batch, 3, length, channels), (batch, 1, length, channels), (length, channels)
+    arrays = [f32(2, 3, 5, channels), f32(2, 1, 5, channels), f32(5, channels)]
+    check(lambda *v: Rotary(*v), arrays, [TensorType(shape, F32) for shape in shapes])
 
 
 @pytest.mark.parametrize("low", [np.float16, ml_dtypes.bfloat16], ids=["f16", "bf16"])
@@ -83,6 +94,54 @@ def test_a_query_that_sees_nothing(block: int) -> None:
     mask = np.zeros((3, 9), np.float32)
     mask[1] = -np.inf
     check(lambda *v: Attention(*v, keys=block), [f32(1, 3, 2, 4), f32(1, 9, 2, 4), f32(1, 9, 2, 4), mask])
+
+
+@pytest.mark.parametrize("queries", [1, 3])
+def test_a_block_of_keys_that_nobody_sees(queries: int) -> None:
+    """It leaves nothing behind, wherever it stands."""
+    for hidden in (slice(0, 4), slice(4, 8), slice(5, 9)):
+        mask = np.zeros((queries, 9), np.float32)
+        mask[:, hidden] = -np.inf
+        arrays = [f32(1, queries, 2, 4), f32(1, 9, 2, 4), f32(1, 9, 2, 4)]
+        check(lambda *v: Attention(*v, keys=4), [*arrays, mask])
+        check(lambda *v: Attention(*v, keys=1), [*arrays, mask])
+        check(lambda *v: Attention(*v, keys=4), [*arrays, mask == 0])
+
+
+@pytest.mark.parametrize("queries", [1, 2, 5])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_number_that_is_none_spreads_to_its_query_alone(queries: int, masked: bool) -> None:
+    arrays = [f32(1, queries, 2, 4), f32(1, 9, 2, 4), f32(1, 9, 2, 4)]
+    arrays[0][0, 0, 1] = np.nan
+    mask = [np.zeros((queries, 9), np.float32)] if masked else []
+    for block in (256, 4):
+        check(lambda *v, block=block: Attention(*v, keys=block), [*arrays, *mask])
+
+
+@pytest.mark.parametrize("sizes", [(1, 40, 8, 2), (2, 7, 6, 3), (9, 23, 6, 2)], ids=str)
+@pytest.mark.parametrize("symbolic", [False, True], ids=["static", "named"])
+def test_heads_that_share_their_keys(sizes: tuple[int, ...], symbolic: bool) -> None:
+    queries, keys, heads, shared = sizes
+    arrays = [f32(2, queries, heads, 16), f32(2, keys, shared, 16), f32(2, keys, shared, 24), f32(heads, queries, keys)]
+    types = named(arrays) if symbolic else None
+    check(lambda *v: Attention(*v, scale=0.25, keys=8), arrays, types)
+    check(lambda *v: Attention(*v, scale=0.25), arrays, types)
+
+
+def test_weights_are_as_exact_as_sums_of_them_need() -> None:
+    """One key far above the others: their weights alone are read off the result."""
+    distances = np.concatenate([np.linspace(0, 20, 2001), np.linspace(20, 120, 999)]).astype(np.float32)
+    scores = -distances.reshape(1, 3000, 1, 1)
+    scores[0, 0] = 0
+    values = np.zeros((1, 3000, 1, 3), np.float32)
+    values[0, :, 0, 0] = np.arange(3000) % 2
+    values[0, 0, 0, 1] = 1
+    values[0, 2000:, 0, 2] = 1
+    for queries in (1, 3):
+        kernel = check(lambda *v: Attention(*v), [np.ones((1, queries, 1, 1), np.float32), scores, values])
+        found = kernel([np.ones((1, queries, 1, 1), np.float32), scores, values])[0]
+        powers = np.exp(-distances.astype(np.float64))
+        np.testing.assert_allclose(found[0, 0, 0, 0], (powers * values[0, :, 0, 0]).sum() / powers.sum(), rtol=4e-7)
 
 
 def test_both_products_keep_their_sums_in_registers() -> None:

@@ -51,6 +51,8 @@ A, B, C = name("a"), name("b"), name("c")
         ('f(a, kind = "x")', s.Call(1, "f", (A, s.Named(1, "kind", s.Text(1, "x"))))),
         ("sum(k: a) b * c", s.Reduction(1, "sum", (s.Range(1, "k", None, A, False),), s.Binary(1, "*", B, C))),
         ("sum(*k: a .. b) c", s.Reduction(1, "sum", (s.Range(1, "k", A, B, True),), C)),
+        ("sum(k: a) { let b = c give b }", s.Reduction(
+            1, "sum", (s.Range(1, "k", None, A, False),), s.Steps(1, (s.Let(1, "b", C), s.Give(1, B))))),
         ("max(a, b)", s.Call(1, "max", (A, B))),
         ("(a)", A),
     ],

@@ -39,6 +39,7 @@ from dlc.ir.dialects.graph_shape import (
 )
 from dlc.ir.dialects.graph_strassen import StrassenMatMul
 from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradOutput
+from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.types import STRING, TensorType
 
@@ -58,6 +59,7 @@ CHEAP = (
 # these read memory as it is laid out: nothing is computed on the way
 READS_LAYOUT = ("conv", "conv_transpose", "winograd_conv", "winograd_input", "strassen_matmul", "pool")
 READS_AGAIN = ("reduce", "arg_reduce", "softmax", "log_softmax", "hardmax", "layer_norm", "rms_norm")
+READS_ROWS = ("attention", "rotary")  # vectors of channels, which index maps must leave side by side
 NO_ROOT = ("elementwise", "copy")
 
 
@@ -120,11 +122,28 @@ def is_inlinable(op: Op, kernel: str, reader: Op) -> bool:
         return is_index_map(op) or isinstance(op, Iota) or small
     if is_elementwise(reader) and kernel not in READS_AGAIN:
         return isinstance(op, Broadcast | Slice) or is_cheap(op)
+    if kernel in READS_ROWS:
+        return keeps_rows(op)
     if kernel in ("matmul", "strassen_input"):
         return isinstance(op, Transpose | Reshape | Broadcast | Slice) or is_scale(op)
     if kernel in READS_AGAIN:
         return is_cheap(op)
     return kernel == "concat" and (is_index_map(op) or is_cheap(op))
+
+
+def keeps_rows(op: Op) -> bool:
+    """An index map under which neighbours along the last axis are neighbours in memory, as before."""
+    if isinstance(op, Transpose):
+        return op.perm[-1] == len(op.perm) - 1
+    if isinstance(op, Slice):
+        return not op.steps or op.steps[-1] == 1
+    if not isinstance(op, Reshape | Broadcast):
+        return False
+    before, after = tensor(op.x).shape[-1:], tensor(op.result).shape[-1:]
+    if before == after or isinstance(op, Broadcast):
+        return before == after
+    sizes = [size for size in (*before, *after) if isinstance(size, int)]
+    return len(sizes) == 2 and sizes[0] % max(1, sizes[1]) == 0
 
 
 def is_scale(op: Op) -> bool:

@@ -4,8 +4,13 @@
 
 The scale may stand on either side of the first product or behind it, as a factor or a divisor; the mask may be added,
 or a `where` may put a number in place of scores. The transposes move the heads behind the queries, where the
-projections have them: they meet the exporter's own, and simplify-shapes drops both. One query alone stays as it is:
-its keys would be turned for a single use.
+projections have them: they meet the exporter's own, and simplify-shapes drops both.
+
+Where query heads share keys and values, exporters repeat these: (batch, heads, 1, keys, channels) becomes
+(batch, heads, times, keys, channels), and that (batch, all heads, keys, channels). The op shares them itself: it takes
+what there was before.
+
+Sizes that are added to one another may have different names. The artefact checks that they are equal (equal_dims.py).
 """
 
 from __future__ import annotations
@@ -13,11 +18,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dlc.ir.core import Module, Value
-from dlc.ir.dialects.graph_attention import Attention
+from dlc.ir.dialects.graph_attention import Attention, may_share
 from dlc.ir.dialects.graph_math import Add, Not, Where
 from dlc.ir.dialects.graph_nn import MatMul, Softmax
-from dlc.ir.dialects.graph_shape import Reshape, Transpose
-from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.dialects.graph_shape import Broadcast, Reshape, Tile, Transpose
+from dlc.ir.dialects.shape_rules import dims_may_match, tensor
 from dlc.ir.expr import Dim
 from dlc.ir.levels import Level
 from dlc.ir.pool import ConstantPool
@@ -65,16 +70,37 @@ class ProductOfSoftmax(Pattern[MatMul]):
         if scores is None:
             return NoMatch("the softmax is not of a scaled and masked product")
         q, k, v = tensor(scores.q).shape, tensor(scores.k).shape, tensor(op.b).shape
-        if not q[:-2] == k[:-2] == v[:-2] == kind.shape[:-2]:
-            return NoMatch("the heads are broadcast")
-        if q[-2] == 1:
-            return NoMatch("a single query")
-        if not all(isinstance(channels, int) and channels for channels in (q[-1], v[-1])):
+        shared = before_repetition(scores.k), before_repetition(op.b)
+        if shared[0].heads != shared[1].heads:
+            shared = as_they_are(scores.k), as_they_are(op.b)
+        if q[:-1] != kind.shape[:-1] or not all(may_be_shared(each.heads, q[:-2]) for each in shared):
+            return NoMatch("more than heads of keys and values is broadcast")
+        if shared[0].heads != shared[1].heads:
+            return NoMatch("keys and values have different heads")
+        if not are_known((q[-1], v[-1])) or 0 in (q[-1], v[-1]):
             return NoMatch("the number of channels is not known")
         if scores.mask is not None and not serves(scores.mask, kind.rank, (*q[:-1], k[-1])):
             return NoMatch("the mask is larger than the scores")
-        rw.replace(op, attention(op, scores, rw))
+        rw.replace(op, attention(op, scores, *shared, rw))
         return None
+
+
+def may_be_shared(heads: tuple[Dim, ...], all_heads: tuple[Dim, ...]) -> bool:
+    """Whether keys or values, by all axes but the last two, serve all heads; they may be fewer behind a batch."""
+    if heads == all_heads:
+        return True
+    counts = (*heads[1:], *all_heads[1:])
+    return len(counts) == 2 and heads[0] == all_heads[0] and may_share(counts[1], counts[0]) and are_known(counts)
+
+
+def stand_for(some: tuple[Dim, ...], others: tuple[Dim, ...]) -> bool:
+    """Whether nothing is broadcast between two shapes: sizes are equal, or checked to be."""
+    pairs = zip(some, others, strict=False)
+    return len(some) == len(others) and all(a == b or (1 not in (a, b) and dims_may_match(a, b)) for a, b in pairs)
+
+
+def are_known(dims: tuple[Dim, ...]) -> bool:
+    return all(isinstance(dim, int) for dim in dims)
 
 
 def scores_of(value: Value, pool: ConstantPool) -> Scores | None:
@@ -82,14 +108,14 @@ def scores_of(value: Value, pool: ConstantPool) -> Scores | None:
     if isinstance(value.owner, Add) and value.has_one_use():
         for product, mask in ((value.owner.a, value.owner.b), (value.owner.b, value.owner.a)):
             found = scaled_product(product, pool)
-            if found is not None and tensor(product).shape == tensor(value).shape:
+            if found is not None and stand_for(tensor(product).shape, tensor(value).shape):
                 return Scores(found.q, found.k, found.scale, mask)
         return None
     if isinstance(value.owner, Where) and value.has_one_use():
         where = value.owner
         for product, other, inverted in ((where.x, where.y, False), (where.y, where.x, True)):
             found, fill = scaled_product(product, pool), number(other, pool)
-            if found is not None and fill is not None and tensor(product).shape == tensor(value).shape:
+            if found is not None and fill is not None and stand_for(tensor(product).shape, tensor(value).shape):
                 return Scores(found.q, found.k, found.scale, where.c, float(fill), inverted)
         return None
     return scaled_product(value, pool)
@@ -117,14 +143,13 @@ def serves(mask: Value, rank: int, scores: tuple[Dim, ...]) -> bool:
     """Whether a mask broadcasts to the scores without making them larger."""
     shape = tensor(mask).shape
     pairs = zip(shape[::-1], scores[::-1], strict=False)
-    return len(shape) <= rank and all(extent in (1, dim) for extent, dim in pairs)
+    return len(shape) <= rank and all(extent == 1 or stand_for((extent,), (dim,)) for extent, dim in pairs)
 
 
-def attention(op: MatMul, scores: Scores, rw: Rewriter) -> Value:
+def attention(op: MatMul, scores: Scores, k: SharedHeads, v: SharedHeads, rw: Rewriter) -> Value:
     rank = tensor(op.result).rank
-    q, v = (heads_inside(value, rw, (0, 1)) for value in (scores.q, op.b))
-    k = heads_inside(scores.k, rw, (1, 0))
-    operands = [q, k, v]
+    keys = heads_inside(k.insert(rw), rw, (1, 0))
+    operands = [heads_inside(scores.q, rw, (0, 1)), keys, heads_inside(v.insert(rw), rw, (0, 1))]
     if scores.mask is not None:
         mask = rw.insert(Not(scores.mask)).result if scores.inverted else scores.mask
         operands.append(mask)
@@ -133,6 +158,52 @@ def attention(op: MatMul, scores: Scores, rw: Rewriter) -> Value:
         return rw.insert(Transpose(made, perm=SWAP)).result
     flat = rw.insert(Reshape(made, shape=tensor(made).shape[1:])).result
     return rw.insert(Transpose(flat, perm=(1, 0, 2))).result
+
+
+@record
+class SharedHeads:
+    """Keys or values as they are before each head is repeated: ``transpose(reshape(x, shape), perm)``."""
+
+    x: Value
+    shape: tuple[Dim, ...]
+    perm: tuple[int, ...]
+
+    @property
+    def heads(self) -> tuple[Dim, ...]:
+        """All axes but the last two."""
+        return self.shape[:-2]
+
+    def insert(self, rw: Rewriter) -> Value:
+        value = self.x
+        if tensor(value).shape != self.shape:
+            value = rw.insert(Reshape(value, shape=self.shape)).result
+        return value if self.perm == (*range(len(self.perm)),) else rw.insert(Transpose(value, perm=self.perm)).result
+
+
+def as_they_are(value: Value) -> SharedHeads:
+    shape = tensor(value).shape
+    return SharedHeads(value, shape, (*range(len(shape)),))
+
+
+def before_repetition(value: Value) -> SharedHeads:
+    """(batch, heads, …) without what repeats each head, if there is such a thing."""
+    whole = as_they_are(value)
+    transpose = value.defined_by(Transpose)
+    inner, perm = (transpose.x, transpose.perm) if transpose is not None else (value, whole.perm)
+    if len(perm) != len(SWAP) or perm[:2] != (0, 1):
+        return whole
+    reshape = inner.defined_by(Reshape)
+    repeat = (reshape.x if reshape is not None else inner).defining_op
+    if not isinstance(repeat, Broadcast | Tile):
+        return whole
+    before, after, (batch, heads, *rest) = tensor(repeat.x).shape, tensor(repeat.result).shape, tensor(inner).shape
+    single = before[1] if len(before) > 1 else 0
+    if reshape is None:
+        repeats = before == (batch, 1, *rest)
+    else:
+        times = (after[2],) if len(after) > len(SWAP) else ()
+        repeats = times != () and before == (batch, single, 1, *rest) and after == (batch, single, *times, *rest)
+    return SharedHeads(repeat.x, (batch, single, *rest), perm) if repeats and isinstance(heads, int) else whole
 
 
 def heads_inside(value: Value, rw: Rewriter, order: tuple[int, int]) -> Value:

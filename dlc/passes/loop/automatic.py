@@ -310,8 +310,9 @@ def _is_shareable(op: loop.For) -> bool:
 
 
 def _are_apart(first: loop.For, second: loop.For) -> bool:
-    """Whether two nests touch different places of what they write."""
-    a, b = _written(first), _written(second)
+    """Whether two nests touch different places of what they write, scratch memory of their own aside."""
+    own = {op.result for nest in (first, second) for op in nest.walk() if isinstance(op, buf.Scratch)}
+    a, b = ([op for op in _written(nest) if op.operands[1] not in own] for nest in (first, second))
     touched = {
         op.operands[0]
         for nest in (first, second)

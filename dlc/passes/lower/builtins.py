@@ -215,11 +215,18 @@ def tensor_builtin(name: str, kind: TensorType, arguments: list[object], computi
 
 
 # reductions: how two values are combined, and what changes nothing
+def _largest(e: Emitter, a: Scalar, b: Scalar) -> Scalar:
+    """The larger; a NaN term is passed over, which is one instruction where `max` takes three."""
+    above = arith.Compare(b.value, a.value, predicate="gt")
+    return Scalar(e.add(arith.Select(e.add(above).result, b.value, a.value)).result)
+
+
 COMBINE: dict[str, Callable[[Emitter, Scalar, Scalar], Scalar]] = {
     "sum": lambda e, a, b: Scalar(e.add(arith.Add(a.value, b.value)).result),
     "prod": lambda e, a, b: Scalar(e.add(arith.Mul(a.value, b.value)).result),
     "max": lambda e, a, b: Scalar(e.add(arith.Max(a.value, b.value)).result),
     "min": lambda e, a, b: Scalar(e.add(arith.Min(a.value, b.value)).result),
+    "largest": _largest,
     "any": lambda e, a, b: Scalar(e.add(arith.Or(a.value, b.value)).result),
     "all": lambda e, a, b: Scalar(e.add(arith.And(a.value, b.value)).result),
 }
@@ -228,6 +235,7 @@ NEUTRAL: dict[str, Callable[[ScalarType], int | float]] = {
     "prod": lambda kind: 1,
     "max": _lowest,
     "min": _highest,
+    "largest": _lowest,
     "any": lambda kind: False,
     "all": lambda kind: True,
 }

@@ -381,18 +381,19 @@ class Elaborator:
                 names = dict(zip(variant.parameters, arguments, strict=True)) | known
                 frame = Frame(names, variant.file)
                 if variant.condition is None or self.expression(variant.condition, frame):
-                    return self.body_value(variant, frame)
+                    return self.given_by(variant.body, frame)
         finally:
             self.depth -= 1
         kinds = ", ".join(str(a.type) if isinstance(a, Scalar) else repr(a) for a in arguments)
         raise UserError(f"no variant of fn {name!r} takes ({kinds})")
 
-    def body_value(self, variant: s.Function, frame: Frame) -> object:
+    def given_by(self, body: tuple[s.Node, ...], frame: Frame) -> object:
+        """The value that statements end with."""
         try:
-            self.statements(variant.body, frame)
+            self.statements(body, frame)
         except GiveValue as given:
             return given.value
-        raise UserError(f"{variant.file}:{variant.line}: fn {variant.name!r} gives no value")
+        raise UserError("the statements give no value")
 
     # -- reductions --------------------------------------------------------------------------------------------------
 
@@ -473,4 +474,5 @@ _FORMS: dict[type[s.Node], Callable[[Elaborator, Any, Frame], object]] = default
     s.ListOf: lambda elaborator, node, frame: elaborator.arguments(node.items, frame),
     s.Comprehension: Elaborator.comprehension,
     s.Reduction: Elaborator.reduction,
+    s.Steps: lambda e, node, frame: e.given_by(node.body, frame),
 })  # fmt: skip

@@ -412,10 +412,9 @@ def bounds(expr: Expr, ranges: Mapping[str, Range]) -> Range:
 
 
 def _monomial_bounds(monomial: Monomial, ranges: Mapping[str, Range]) -> Range:
-    low: int | None = 1
-    high: int | None = 1
-    for atom in monomial:
-        a, b = ranges.get(atom, (None, None)) if isinstance(atom, str) else _compound_bounds(atom, ranges)
+    parts = [ranges.get(a, (None, None)) if isinstance(a, str) else _compound_bounds(a, ranges) for a in monomial]
+    low, high = parts[0] if parts else (1, 1)
+    for a, b in parts[1:]:
         if a is None or a < 0 or low is None or low < 0:  # products of possibly negative factors: keep it simple
             corners = [x * y for x in (low, high) for y in (a, b) if x is not None and y is not None]
             known = len(corners) == 4

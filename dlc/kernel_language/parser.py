@@ -187,6 +187,10 @@ class Parser(ExpressionParser):
             loops.append(self.loop())
         return s.Action(line, "share", tuple(loops), self.expression())
 
+    def spread(self, line: int) -> s.Action:
+        """spread LOOP+"""
+        return s.Action(line, "spread", self.loops())
+
     def prefetch(self, line: int) -> s.Action:
         """prefetch NAME along LOOP (over LOOP)?"""
         loops = [self.loop()]
@@ -198,10 +202,14 @@ class Parser(ExpressionParser):
 
     def order(self, line: int) -> s.Action:
         """order LOOP+"""
+        return s.Action(line, "order", self.loops())
+
+    def loops(self) -> tuple[str, ...]:
+        """LOOP+"""
         loops = [self.loop()]
         while self.next.kind == "name" and self.next.text not in ACTIONS:
             loops.append(self.loop())
-        return s.Action(line, "order", tuple(loops))
+        return tuple(loops)
 
 
 def plain(kind: str, *words: str) -> Callable[[Parser, int], s.Action]:
@@ -232,6 +240,7 @@ ACTIONS: dict[str, Callable[[Parser, int], s.Node]] = {
     "order": Parser.order,
     "unroll": plain("unroll"),
     "share": Parser.share,
+    "spread": Parser.spread,
     "parallel": plain("parallel"),
     "fuse": plain("fuse", "", "into"),
     "prefetch": Parser.prefetch,

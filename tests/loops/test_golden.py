@@ -22,6 +22,7 @@ from dlc.passes.loop.reduce import vectorize_reduction
 from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.share import share
 from dlc.passes.loop.split import cut, split
+from dlc.passes.loop.spread import spread
 from dlc.passes.loop.unroll import inline_single, unroll
 from dlc.passes.loop.vectorize import vectorize
 from tests.loops.int8 import product
@@ -130,6 +131,21 @@ def ahead(func: Func) -> None:
     prefetch(func, func.args[1], "p", "i.o")
 
 
+def passes(rows: Expr | int = 6) -> Func:
+    """y[b, g] = x[b, g] + … + x[b, g], a term in each of two passes; b is parallel."""
+    m = as_expr(rows).value if as_expr(rows).is_const else rows
+    nest = Nest([BufferType((3, m), F32, "input"), BufferType((3, m), F32, "output")])
+
+    def body(n: Nest, at: list[Expr]) -> None:
+        total = n.add(arith.Add(n.load(n.args[0], at[0], at[2]), n.load(n.args[1], at[0], at[2])))
+        n.store(total, n.args[1], at[0], at[2])
+
+    nest.loops([("b", 3), ("p", 2), ("g", rows)], body)
+    func = nest.done()
+    named_loops(func, "b")[0].kind = "parallel"
+    return func
+
+
 def rows_ahead(func: Func) -> None:
     prefetch(func, func.args[0], "i.o")
 
@@ -179,6 +195,7 @@ CASES: dict[str, tuple[Callable[[], Func], Callable[[Func], object]]] = {
     "automatic": (lambda: doubled(sym("m"), sym("n")), lambda func: schedule_automatically(func, 8, False)),
     "clean": (lambda: row_sums(2), in_order(on("i", unroll), clean)),
     "prefetch": (lambda: panels(8), ahead),
+    "spread": (passes, lambda func: spread(func, ["g"])),
     "prefetch_of_rows": (lambda: panels(8), rows_ahead),
     "prefetch_rows_unknown": (lambda: panels(sym("m")), ahead),
     "contract_multiply_add": (lambda: doubled(2, 10), contract_multiply_add),

@@ -19,10 +19,11 @@ from dlc.passes.loop.reduce import vectorize_reduction
 from dlc.passes.loop.reorder import interchange, reorder
 from dlc.passes.loop.share import share
 from dlc.passes.loop.split import split
+from dlc.passes.loop.spread import spread
 from dlc.passes.loop.unroll import inline_single, unroll
 from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from tests.loops.nests import Nest, problems_of, text_of
-from tests.loops.test_golden import doubled, row_sums, running_sums
+from tests.loops.test_golden import doubled, passes, row_sums, running_sums
 
 N = sym("n")
 
@@ -95,6 +96,8 @@ CASES: dict[str, tuple[Callable[[], Func], Callable[[Func], object], str]] = {
     "contract without lanes": (row_sums, first("k", contract, "n"), "there is no loop 'n'"),
     "share a part": (running_sums, lambda func: share(func, ("j",), 2), "must be in one shared loop"),
     "share steps": (running_sums, lambda func: share(func, ("s", "i", "j"), 2), "must be in one shared loop"),
+    "spread a part": (running_sums, lambda func: spread(func, ["j"]), "outside of the loops to be spread"),
+    "spread what has no known end": (lambda: passes(N), lambda func: spread(func, ["g"]), "bound that is known"),
     "share sums": (long_sums, lambda func: share(func, ("k",), 2), "carry nothing"),
     "contract floats": (row_sums, first("k", contract, "i"), "not the product of two widened loads"),
 }

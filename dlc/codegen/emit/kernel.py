@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dlc.codegen.emit import arith, contract, effects, memory, transpose
 from dlc.codegen.emit.control import CONTROL, bounds_within, emit_for
 from dlc.codegen.emit.scope import Scope, Writer
+from dlc.codegen.emit.spread import SpreadEmitter
 from dlc.codegen.emit.teams import TeamEmitter
 from dlc.codegen.emit.types import memory_type
 from dlc.errors import InternalError
-from dlc.ir.chunks import chunk_count, parallel_loops
+from dlc.ir.chunks import chunk_count, parallel_loops, spread_count
 from dlc.ir.core import Block, Func, Op
 from dlc.ir.dialects import buf, loop
 from dlc.ir.dialects.func import Return
@@ -102,6 +103,9 @@ def _emit_kernel_ops(func: Func, w: Writer) -> None:
     for op in func.block.ops:
         if not isinstance(op, loop.For) or op not in chunked:
             _emit_op(op, w)
+            continue
+        if spread_count(op) > 1:
+            SpreadEmitter(_emit_op).parallel(op, w)
             continue
         start = chunked[op]
         part = ("%begin", "%end")

@@ -9,7 +9,7 @@ from dlc.ir.expr import Expr
 from dlc.ir.opdef import ANY, BOOL_VALUE, TERMINATOR, Constraint, attr, op_def, operand, operands, region
 from dlc.ir.types import INDEX, ScalarType, Type, VectorType, scalar_type
 
-KINDS = ("serial", "parallel", "shared")
+KINDS = ("serial", "parallel", "shared", "spread")
 INDICES = Constraint(
     "an index or a vector of them", lambda t: isinstance(t, ScalarType | VectorType) and scalar_type(t) == INDEX
 )
@@ -22,7 +22,8 @@ class For(Op):
     The operands are the indices that the bounds mention (``d0``, …), then the `carried` initial values. The body has
     the loop's variable and the carried values as arguments and ends in ``loop.yield``. The iterations of a ``parallel``
     loop may run in any order and at the same time; it carries nothing. So may those of a ``shared`` loop inside of it,
-    on the threads that work on one iteration of the parallel loop together, its team (`dlc/ir/teams.py`).
+    on the threads that work on one iteration of the parallel loop together, its team (`dlc/ir/teams.py`), and those of
+    a ``spread`` loop, which are chunks as well (`dlc/passes/loop/spread.py`).
     """
 
     values = operands(ANY)
@@ -63,7 +64,7 @@ class For(Op):
         if self.kind not in KINDS:
             yield f"c1: kind must be one of {', '.join(KINDS)}, got {self.kind!r}"
         if self.kind != "serial" and self.carried:
-            yield "c2: a parallel or shared loop cannot carry values"
+            yield "c2: a parallel, shared or spread loop cannot carry values"
         if [a.type for a in self.block.args[1:]] != [v.type for v in self.inits]:
             yield "c3: the body's arguments must be the variable and the carried values"
         if [v.type for v in self.block.terminator.operands] != [v.type for v in self.inits]:

@@ -59,11 +59,13 @@ def _row_axis(load: vec.Load, outer: loop.For, inner: loop.For) -> int | None:
 
 
 def shares(tiles: loop.For | None) -> int:
-    """In how many parts the next panel is asked for: one in each tile, of as many as there can be if that is known."""
+    """In how many parts the next panel is asked for: one in each tile."""
     if tiles is None:
         return 1
-    count = bounds(tiles.upper, {})[1]
-    return SHARES if count is None else max(1, min(MOST_SHARES, count))
+    count, most = tiles.trip_count, bounds(tiles.upper, {})[1]
+    if count is None:  # too few parts come too fast, of too many some are never asked for
+        count = SHARES if most is None else most * 2 // 3
+    return max(1, min(MOST_SHARES, count))
 
 
 def _ask(loads: list[vec.Load], outer: loop.For, tiles: loop.For | None, inner: loop.For, row: int) -> None:

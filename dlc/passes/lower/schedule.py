@@ -18,6 +18,7 @@ from dlc.passes.loop.prefetch import prefetch
 from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.share import share
 from dlc.passes.loop.split import cut, split
+from dlc.passes.loop.spread import spread
 from dlc.passes.loop.transpose import plans
 from dlc.passes.loop.turn import turn_stores
 from dlc.passes.loop.unroll import unroll
@@ -55,6 +56,7 @@ class Scheduler:
     chosen: dict[str, object] = field(default_factory=dict)
     considered: dict[str, None] = field(default_factory=dict)
     parameters: dict[str, Value] = field(default_factory=dict)  # buffers by the names of the kernel's operands
+    spread_loops: tuple[str, ...] = ()
     shared: tuple[tuple[str, ...], int] = ((), 0)  # loops, and between how many threads
 
     def run(self, schedule: s.Schedule, frame: Frame) -> None:
@@ -62,6 +64,7 @@ class Scheduler:
         share_all_or_nothing(self.func)
         finish(self.func)
         share(self.func, *self.shared)
+        spread(self.func, self.spread_loops)
 
     def facts(self) -> dict[str, object]:
         """Names that a schedule may use besides those of its kernel."""
@@ -215,6 +218,9 @@ class Scheduler:
     def share(self, action: s.Action, amount: int) -> None:
         self.shared = (action.loops, amount)  # once it is settled what the chunks are
 
+    def spread(self, action: s.Action, amount: int) -> None:
+        self.spread_loops = action.loops  # once it is settled what the chunks are
+
     def prefetch(self, action: s.Action, amount: int) -> None:
         buffer = self.parameters.get(action.loops[0])
         if buffer is not None:
@@ -233,7 +239,7 @@ class Scheduler:
 
 
 _ACTIONS = {
-    "share": Scheduler.share, "prefetch": Scheduler.prefetch, "turn": Scheduler.turn,
+    "share": Scheduler.share, "spread": Scheduler.spread, "prefetch": Scheduler.prefetch, "turn": Scheduler.turn,
     "split": Scheduler.split, "order": Scheduler.order, "vectorize": Scheduler.vectorize, "unroll": Scheduler.unroll,
     "fuse": Scheduler.fuse, "parallel": Scheduler.parallel, "contract": Scheduler.contract, "auto": Scheduler.auto,
 }  # fmt: skip

@@ -17,6 +17,7 @@ class Tolerance:
 
     epsilons: float = 0.0
     share: float = 0.0
+    floor: float = 0.0  # what smaller elements may be wrong by
     of_largest: bool = False
     steps: int = 0  # integers: how many steps an element may be off
     why: str = ""
@@ -26,13 +27,14 @@ class Tolerance:
         magnitude = np.where(np.isfinite(expected), np.abs(expected), 0.0)
         if self.of_largest:
             magnitude = np.full_like(magnitude, magnitude.max(initial=0.0))
-        return (self.epsilons * epsilon + self.share) * magnitude + self.epsilons * smallest
+        return np.maximum((self.epsilons * epsilon + self.share) * magnitude + self.epsilons * smallest, self.floor)
 
 
 TOLERANCES = {
     "exact": Tolerance(why="the same bits: data movement, comparisons, integer arithmetic"),
     "rounded": Tolerance(epsilons=1, why="one correctly rounded operation, perhaps fused with another"),
     "function": Tolerance(epsilons=4, why="exp, erf, tanh and their like: polynomial approximations"),
+    "gelu": Tolerance(epsilons=4, floor=1e-8, why="what is left of x Φ(x) beyond -6 is one number"),
     "op": Tolerance(epsilons=32, of_largest=True, why="one op that sums: any order of summation"),
     "network": Tolerance(share=1e-4, of_largest=True, why="a whole float32 network"),
     "network-low": Tolerance(share=2e-2, of_largest=True, why="a whole network with float16 or bfloat16 inside"),
@@ -62,7 +64,7 @@ FUNCTION_ULPS = {
     "sqrt": Ulps(0.5, 0.5), "reciprocal": Ulps(0.5, 0.5), "softsign": Ulps(2, 2), "softplus": Ulps(3, 3),
     "elu": Ulps(2, 2), "selu": Ulps(3, 3), "celu": Ulps(3, 3, floor=1e-28), "pow": Ulps(1, 8),
     "mish": Ulps(4, 4, floor=1e-28, why=_DEEP), "swish": Ulps(4, 4, floor=1e-28, why=_DEEP),
-    "gelu": Ulps(8, 8, floor=0.5, why="1 - erf below the border; the argument of a small exponential is rounded"),
+    "gelu": Ulps(8, 8, floor=0.5, why="the logarithm of Φ is rounded, as is the exponent of a small exponential"),
     "hard_sigmoid": Ulps(1, 1, floor=1, why="a difference of near numbers, as in the definition"),
     "hard_swish": Ulps(2, 2, floor=2, why="a difference of near numbers, as in the definition"),
 }  # fmt: skip

@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from dlc.driver.compile import make_options
 from dlc.driver.pipeline import passes_for
@@ -11,6 +14,7 @@ from dlc.ir.parser import parse_module
 from dlc.ir.printer import print_module
 from dlc.passes.table import ALL_PASSES
 from tests.cli.support import invoke, refused, succeed
+from tests.models.zoo import model_of, weight
 
 FIRST = {"graph": "dlc 1", "loop": "dlc 1", "llvm": "target triple", "asm": "\t.file"}
 KERNEL = {
@@ -48,6 +52,16 @@ def test_kernels_say_how_they_were_scheduled_and_who_calls_them(conv: Path) -> N
     text = succeed("dump", conv, "--stage", "loop", "--filter", "Conv_2", "--without", "winograd")
     assert re.search(r"// kernel conv_1; schedule \S.*\n  // considered: .*\n  // called once: Conv_2", text)
     assert re.search(r"// considered: .*direct: \d+k cycles; .*tile \d+ x \d+ x \d+: \d+ cycles a step", text)
+
+
+def test_kernels_say_which_products_were_considered(tmp_path: Path) -> None:
+    model = model_of(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [weight("w", np.zeros((768, 768)))], (200, 768), (200, 768),
+    )  # fmt: skip
+    onnx.save(model, tmp_path / "product.onnx")
+    text = succeed("dump", tmp_path / "product.onnx", "--stage", "loop", "--target", "x86-64-v3")
+    assert re.search(r"// considered: Strassen, \d+ tiles of \d+ x \d+ at a time: \d+k cycles; plain: \d+k cycles", text)
 
 
 def test_filter_by_op_kind_and_pattern(conv: Path) -> None:

@@ -49,6 +49,15 @@ def strassen_plan(rows: int, depth: int, columns: int, target: Target) -> Strass
     return min(plans, key=lambda plan: plan.cycles, default=None)
 
 
+def predicted_products(rows: int, depth: int, columns: int, target: Target) -> dict[str, float]:
+    """Cycles of each algorithm."""
+    found = {"plain": matmul_cycles(rows, depth, columns, target)}
+    plan = None if depth % 2 else strassen_plan(rows, depth, columns, target)
+    if plan is not None:
+        found[f"Strassen, {plan.part} tiles of {plan.rows} x {plan.panel} at a time"] = plan.cycles
+    return found
+
+
 def strassen_cycles(height: int, tiles: int, vectors: int, panels: int, depth: int, target: Target) -> float:
     """`tiles` tiles of a half's rows by `panels` panels of half the columns; `depth` is half of the whole one."""
     step = tile_cycles(height, vectors, target, panels=True)

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 from dlc.ir.core import Op
 from dlc.ir.dialects import graph_nn
+from dlc.ir.dialects.graph_strassen import StrassenMatMul
 from dlc.ir.dialects.graph_winograd import WINDOW, WinogradConv, result_size
 from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.expr import as_dim, as_expr, product
 from dlc.passes.graph.conv_costs import ConvSize, known, predicted
+from dlc.passes.graph.strassen_costs import predicted_products
 from dlc.passes.lower.tiles import ImageTile, Tile
 from dlc.target import Target
 
@@ -16,12 +19,30 @@ MOST = 4  # tiles that are listed
 
 
 def algorithms(root: Op | None, target: Target) -> tuple[str, ...]:
-    """The algorithms for a 3 x 3 convolution, the fastest first."""
-    size = conv_size(root)
-    if size is None:
+    """The algorithms for a 3 x 3 convolution or a product of known size, the fastest first."""
+    size, flat = conv_size(root), product_size(root)
+    if size is not None:
+        found = predicted(size, target)
+    elif flat is not None:
+        found = predicted_products(*flat, target)
+    else:
         return ()
-    costs = sorted(predicted(size, target).items(), key=lambda item: item[1])
+    costs = sorted(found.items(), key=lambda item: item[1])
     return tuple(f"{name}: {cycles / 1000:.0f}k cycles" for name, cycles in costs)
+
+
+def product_size(root: Op | None) -> tuple[int, int, int] | None:
+    """Rows, depth and columns of a product that goes plainly or by Strassen's algorithm."""
+    if isinstance(root, graph_nn.MatMul) and tensor(root.b).rank == 2:
+        depth, columns = tensor(root.b).shape
+    elif isinstance(root, StrassenMatMul):
+        depth, columns = (as_dim(2 * as_expr(dim)) for dim in tensor(root.u).shape[1:])
+    else:
+        return None
+    rows = as_dim(product(tensor(root.result).shape[:-1]))
+    if isinstance(rows, int) and isinstance(depth, int) and isinstance(columns, int):
+        return (rows, depth, columns) if rows and depth and columns else None
+    return None
 
 
 def conv_size(root: Op | None) -> ConvSize | None:

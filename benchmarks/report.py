@@ -3,11 +3,11 @@
 
     python benchmarks/report.py --models FOLDER [--only TABLE,TABLE] [--seconds 6] [--write FILE]
 
-The tables are models, dense, steps, threads, memory and avx2. FOLDER holds ONNX files; the tables take those that are
-there. `dense_*` and `conv_*` count as single operators, all others as networks; `steps` wants resnet50.onnx and
-resnet50_v1.onnx. Tables go to stdout, or with --write between the lines `<!-- report: NAME -->` and `<!-- end -->` of a
-Markdown file, each as soon as it is complete. A model that an engine fails on is a row that says so. Run nothing else
-meanwhile. All of it takes about 20 minutes with `--seconds 3` and 28 models.
+The tables are models, dense, steps, products, threads, memory and avx2. FOLDER holds ONNX files; the tables take those
+that are there. `dense_*` and `conv_*` count as single operators, all others as networks; `steps` wants resnet50.onnx
+and resnet50_v1.onnx, `products` bert_base.onnx, minilm_l6.onnx and vit_b_16.onnx. Tables go to stdout, or with --write
+between the lines `<!-- report: NAME -->` and `<!-- end -->` of a Markdown file, each as soon as it is complete. A model
+that an engine fails on is a row that says so. Run nothing else meanwhile. All of it takes about 20 minutes with `--seconds 3` and 28 models.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ STEPS: dict[str, tuple[str, ...]] = {
     "+ fusion": ("winograd", "move-strides"),
     "+ Winograd": ("move-strides",),
     "+ moved strides": (),
+}
+
+PRODUCTS: dict[str, tuple[str, ...]] = {
+    "products in panels": (*FUSION, "recognize-attention", "strassen"),
+    "+ fusion": ("recognize-attention", "strassen"),
+    "+ attention": ("strassen",),
+    "+ Strassen": (),
 }
 
 
@@ -95,12 +102,22 @@ def dense_table(setting: Setting) -> Iterator[str]:
 
 
 def steps_table(setting: Setting) -> Iterator[str]:
-    """What each part of the compiler brings: passes left out, one fewer in each row, all in turns."""
-    paths = setting.named("resnet50", "resnet50_v1")
+    """What each part of the compiler brings to convolutions."""
+    yield from parts_table(setting, STEPS, "resnet50", "resnet50_v1")
+
+
+def products_table(setting: Setting) -> Iterator[str]:
+    """What each part of the compiler brings to products and attention."""
+    yield from parts_table(setting, PRODUCTS, "bert_base", "minilm_l6", "vit_b_16")
+
+
+def parts_table(setting: Setting, steps: dict[str, tuple[str, ...]], *models: str) -> Iterator[str]:
+    """Passes left out, one fewer in each row, all in turns."""
+    paths = setting.named(*models)
     yield from header("with", *(f"{path.stem} ms, times as fast as without" for path in paths))
-    contestants = [Contestant(f"step{n}", "dlc", 1, disable) for n, disable in enumerate(STEPS.values())]
+    contestants = [Contestant(f"step{n}", "dlc", 1, disable) for n, disable in enumerate(steps.values())]
     scores = [setting.contest(path, contestants) for path in paths]
-    for number, label in enumerate(STEPS):
+    for number, label in enumerate(steps):
         cells = []
         for each in scores:
             gain = ratio(each, f"step{number}", [f"step{number - 1}"]) if number else 1.0
@@ -151,8 +168,8 @@ def avx2_table(setting: Setting) -> Iterator[str]:
 
 
 TABLES: dict[str, Callable[[Setting], Iterable[str]]] = {
-    "models": models_table, "dense": dense_table, "steps": steps_table, "threads": threads_table,
-    "memory": memory_table, "avx2": avx2_table,
+    "models": models_table, "dense": dense_table, "steps": steps_table, "products": products_table,
+    "threads": threads_table, "memory": memory_table, "avx2": avx2_table,
 }  # fmt: skip
 
 

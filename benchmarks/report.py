@@ -7,7 +7,8 @@ The tables are models, dense, steps, products, threads, memory and avx2. FOLDER 
 that are there. `dense_*` and `conv_*` count as single operators, all others as networks; `steps` wants resnet50.onnx
 and resnet50_v1.onnx, `products` bert_base.onnx, minilm_l6.onnx and vit_b_16.onnx. Tables go to stdout, or with --write
 between the lines `<!-- report: NAME -->` and `<!-- end -->` of a Markdown file, each as soon as it is complete. A model
-that an engine fails on is a row that says so. Run nothing else meanwhile. All of it takes about 20 minutes with `--seconds 3` and 28 models.
+that an engine fails on is a row that says so. Run nothing else meanwhile. All of it takes about 20 minutes with
+`--seconds 3` and 28 models.
 """
 
 from __future__ import annotations

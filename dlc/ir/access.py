@@ -87,7 +87,9 @@ class Composer:
         self.mapping = mapping
         self.operands: list[Value] = []
         self._numbers: dict[Value, int] = {}
+        self._replaced: dict[Value, Expr] = {}  # what stands for the indices that have been met
         self._formulas = False  # whether any index has been replaced by more than another one
+        self.simplifies = False  # whether operands may have become superfluous
 
     def symbol(self, value: Value) -> str:
         if value not in self._numbers:
@@ -100,17 +102,23 @@ class Composer:
         places = expr.places()
         if not places:
             return expr
-        replacements = tuple([self._replacement(indices[n]) for n in places])
-        ranges = self.mapping.ranges
-        limits = tuple([ranges.get(v) for v in self.operands]) if expr.has_compounds() or self._formulas else ()
-        return _composed(expr, replacements, limits)
+        known = self._replaced
+        replacements = tuple([known[v] if (v := indices[n]) in known else self._replacement(v) for n in places])
+        if not (self._formulas or expr.has_compounds()):
+            return _composed(expr, replacements, ())
+        self.simplifies = True
+        return _composed(expr, replacements, tuple(map(self.mapping.ranges.get, self.operands)))
 
     def _replacement(self, old: Value) -> Expr:
         formula = self.mapping.formulas.get(old)
         if formula is None:
-            return sym(self.symbol(self.mapping.value(old)))
-        self._formulas = True
-        return formula.expr.substitute({f"d{n}": sym(self.symbol(v)) for n, v in enumerate(formula.values)})
+            made = sym(self.symbol(self.mapping.value(old)))
+        else:
+            self._formulas = True
+            new = {f"d{n}": sym(self.symbol(v)) for n, v in enumerate(formula.values)}
+            made = renamed(formula.expr, new)
+        self._replaced[old] = made
+        return made
 
     def simplified(self, expr: Expr) -> Expr:
         ranges = {f"d{n}": self.mapping.ranges[v] for n, v in enumerate(self.operands) if v in self.mapping.ranges}
@@ -120,8 +128,19 @@ class Composer:
         if isinstance(value, Expr):
             return self.expr(value, indices)
         if isinstance(value, tuple):
-            return tuple(self.expr(item, indices) if isinstance(item, Expr) else item for item in value)
+            return tuple([self.expr(item, indices) if isinstance(item, Expr) else item for item in value])
         return value
+
+
+def renamed(expr: Expr, values: Mapping[str, Expr]) -> Expr:
+    """`expr.substitute(values)`, remembered: a kernel renames the same few indices again and again."""
+    return _renamed(expr, tuple(map(values.get, sorted(names)))) if (names := expr.symbols()) else expr
+
+
+@lru_cache(maxsize=1 << 14)
+def _renamed(expr: Expr, replacements: tuple[Expr | None, ...]) -> Expr:
+    names = zip(sorted(expr.symbols()), replacements, strict=True)
+    return expr.substitute({name: new for name, new in names if new is not None})
 
 
 @lru_cache(maxsize=1 << 14)  # the accesses of a kernel are alike: most axes are indexed in few ways
@@ -135,6 +154,8 @@ def _composed(expr: Expr, replacements: tuple[Expr, ...], limits: tuple[Range | 
 
 def compact(composer: Composer, attrs: dict[str, Attribute]) -> tuple[list[Value], dict[str, Attribute]]:
     """Leave out collected operands that simplification made superfluous."""
+    if not composer.simplifies:
+        return composer.operands, attrs
     used: set[str] = set()
     for value in attrs.values():
         for item in value if isinstance(value, tuple) else (value,):

@@ -70,7 +70,7 @@ def _monomial_key(monomial: Monomial) -> tuple[int, tuple[str, ...]]:
 class Expr:
     """An integer polynomial over atoms. Immutable; build with `sym`, `const` and the Python operators."""
 
-    __slots__ = ("_hash", "_places", "_symbols", "is_const", "terms")
+    __slots__ = ("_compounds", "_hash", "_places", "_symbols", "is_const", "terms")
 
     terms: tuple[tuple[Monomial, int], ...]  # sorted; the constant has the empty monomial; no zero coefficients
 
@@ -80,6 +80,7 @@ class Expr:
         self._hash = hash(self.value) if self.is_const else hash(terms)  # equal to an int: the int's hash
         self._symbols: frozenset[str] | None = None
         self._places: tuple[int, ...] | None = None
+        self._compounds: bool | None = None
 
     def __hash__(self) -> int:
         return self._hash
@@ -112,14 +113,13 @@ class Expr:
 
     @property
     def is_symbol(self) -> bool:
-        if len(self.terms) != 1:
-            return False
-        monomial, factor = self.terms[0]
-        return factor == 1 and len(monomial) == 1 and isinstance(monomial[0], str)
+        return [(len(m), factor) for m, factor in self.terms] == [(1, 1)] and isinstance(self.terms[0][0][0], str)
 
     def has_compounds(self) -> bool:
         """Whether there is more in it than a polynomial of symbols."""
-        return any(isinstance(atom, Compound) for monomial, _ in self.terms for atom in monomial)
+        if self._compounds is None:
+            self._compounds = any(isinstance(atom, Compound) for monomial, _ in self.terms for atom in monomial)
+        return self._compounds
 
     def coefficient(self, symbol: str) -> int:
         """The coefficient of the linear term in `symbol`."""

@@ -28,11 +28,10 @@ def unroll(op: loop.For) -> None:
         _unroll_in_order(op, count)
         return
     first = op.lower.value
-    mappings = []
-    for n in range(count):
-        mapping = substitution(op)
+    around = substitution(op)
+    mappings = [around.copy() for _ in range(count)]
+    for n, mapping in enumerate(mappings):
         mapping.formulas[op.variable] = Formula(const(first + n * op.step))
-        mappings.append(mapping)
     new = Block()
     _jam(op.block.ops[:-1], mappings, new)
     made = list(new.ops)

@@ -11,6 +11,9 @@ that runs less often than there are lanes (its bound a ``min``) limits its memor
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from dlc.ir.access import (
     Composer,
     Formula,
@@ -27,7 +30,7 @@ from dlc.ir.core import Block, Op, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
 from dlc.ir.expr import Expr, bounds, const, sym
 from dlc.ir.types import INDEX, BufferType, ScalarType, VectorType
-from dlc.passes.loop.loops import make_loop, once_if_at_all, replace_loop, runs_at_least_once, substitution
+from dlc.passes.loop.loops import all_loops, make_loop, once_if_at_all, replace_loop, runs_at_least_once, substitution
 from dlc.passes.loop.unroll import inline_single
 
 
@@ -75,6 +78,10 @@ class _Vectorizer:
         self.vectors: dict[Value, Value] = {}
         self.lane_numbers: Value | None = None
         self.spread: dict[tuple[Value, int], Value] = {}
+        self.forms: dict[type[Op], Callable[[Any, Block], None]] = {  # all else is computed lane by lane
+            loop.For: self.inner_loop, loop.If: self.branch, loop.Check: self.check,
+            buf.Load: self.load, buf.Store: self.store, arith.Index: self.index,
+        }  # fmt: skip
         self.made: list[Block] = []  # to be taken apart if it turns out that the loop cannot be vectorized
 
     def run(self) -> Block:
@@ -138,19 +145,9 @@ class _Vectorizer:
             self.op(op, into)
 
     def op(self, op: Op, into: Block) -> None:
-        if isinstance(op, loop.For):
-            self.inner_loop(op, into)
-        elif isinstance(op, loop.If):
-            self.branch(op, into)
-        elif isinstance(op, buf.Load):
-            self.load(op, into)
-        elif isinstance(op, buf.Store):
-            self.store(op, into)
-        elif isinstance(op, arith.Index):
-            self.index(op, into)
-        elif isinstance(op, loop.Check):
-            self.check(op, into)
-        elif not any(v in self.varying for v in op.results):
+        if (form := self.forms.get(type(op))) is not None:
+            form(op, into)
+        elif self.varying.isdisjoint(op.results):
             if op.regions or (not op.results):
                 raise NotVectorizable(f"{op.name} has no vector form")
             into.append(clone_with(op, self.mapping))
@@ -160,11 +157,11 @@ class _Vectorizer:
     def lane_by_lane(self, op: Op, into: Block) -> None:
         if not op.name.startswith("arith."):
             raise NotVectorizable(f"{op.name} has no vector form")
-        uniform_condition = isinstance(op, arith.Select) and op.condition not in self.varying
-        values = [
-            self.mapping.value(v) if uniform_condition and n == 0 else self.vector(v, into)
-            for n, v in enumerate(op.operands)
-        ]
+        known = self.vectors
+        if isinstance(op, arith.Select) and op.condition not in self.varying:
+            values = [self.mapping.value(op.condition), *(self.vector(v, into) for v in op.operands[1:])]
+        else:
+            values = [known[v] if v in known else self.vector(v, into) for v in op.operands]
         types = [VectorType(self.lanes, _scalar(v)) for v in op.results]
         made = into.append(type(op).unchecked(values, op.attrs, types, loc=op.loc))
         for old, new in zip(op.results, made.results, strict=True):
@@ -372,10 +369,11 @@ def _trimmed(attrs: dict[str, object], kind: type[Op]) -> dict[str, object]:
 def _varying_values(op: loop.For) -> set[Value]:
     """Values inside `op` that differ between its iterations: a fixed point over the values carried by inner loops."""
     varying: set[Value] = {op.variable}
+    carries = any(inner.carried for inner in all_loops(op))
     while True:
         before = len(varying)
         _mark(op.block, varying)
-        if len(varying) == before:
+        if not carries or len(varying) == before:
             return varying
 
 
@@ -400,7 +398,7 @@ def _mark(block: Block, varying: set[Value]) -> None:
 
 def _depends(op: Op, varying: set[Value]) -> bool:
     if not is_indexed(op):
-        return any(v in varying for v in op.operands)
+        return not varying.isdisjoint(op.operands)
     start, stop = index_span(op)
     used: set[str] = set()
     for value in expressions(op).values():

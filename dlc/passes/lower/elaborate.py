@@ -30,6 +30,7 @@ from dlc.passes.lower.arrays import (
     variable_value,
 )
 from dlc.passes.lower.frame import Binding, Frame, Tensor
+from dlc.passes.lower.repeats import Recording, call_key, recording
 from dlc.passes.lower.scalars import Emitter, Scalar, as_index, as_int, as_list, as_number
 
 
@@ -48,7 +49,9 @@ class Elaborator:
         self.binding = binding
         self.emit = Emitter(loc)
         self.ranges: dict[str, Range] = {}  # of loop variables' symbols
+        self.simpler: dict[Expr, Expr] = {}  # what has been simplified so far
         self.memos: list[dict[object, Scalar]] = [{}]
+        self.recordings: dict[object, Recording] = {}  # of the scalar functions called so far
         self.depth = 0
 
     # -- blocks ------------------------------------------------------------------------------------------------------
@@ -235,7 +238,12 @@ class Elaborator:
     # -- expressions -------------------------------------------------------------------------------------------------
 
     def simplified(self, expr: Expr) -> Expr:
-        return simplify(expr, self.ranges)
+        """Simplified by what is known of the loop variables: each has a symbol of its own, so that stays true."""
+        if not expr.has_compounds():
+            return expr
+        if expr not in self.simpler:
+            self.simpler[expr] = simplify(expr, self.ranges)
+        return self.simpler[expr]
 
     def arguments(self, nodes: tuple[s.Node, ...], frame: Frame) -> list[object]:
         values: list[object] = []
@@ -369,7 +377,19 @@ class Elaborator:
         return 0
 
     def function(self, name: str, arguments: list[object], attributes: dict[str, object]) -> object:
-        """Inline a scalar function of the library: the first variant whose condition holds."""
+        """Inline a scalar function of the library, or copy what an earlier call like this one came to."""
+        scalars: list[Value] = []
+        key = call_key(name, arguments, attributes, scalars)
+        if key in self.recordings:
+            return self.recordings[key].repeat(self.emit, scalars)
+        block, start = self.emit.block, len(self.emit.block.ops)
+        value = self.evaluated(name, arguments, attributes)
+        if key is not None and (found := recording(block.ops[start:], value, scalars)) is not None:
+            self.recordings[key] = found
+        return value
+
+    def evaluated(self, name: str, arguments: list[object], attributes: dict[str, object]) -> object:
+        """The value of a scalar function: of the first variant whose condition holds."""
         self.depth += 1
         if self.depth > 100:
             raise UserError(f"fn {name!r} calls itself without end")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from dlc.errors import UserError
+from dlc.ir.access import renamed
 from dlc.ir.core import Block, Location, Op, Value
 from dlc.ir.dialects import arith
 from dlc.ir.expr import Expr, as_expr, maximum, minimum, sym
@@ -61,13 +62,13 @@ class Emitter:
     def localized(self, exprs: tuple[Expr, ...]) -> tuple[list[Value], tuple[Expr, ...]]:
         """Expressions over variables as index operands and expressions over ``d0``, ``d1``, …"""
         operands: list[Value] = []
-        names: dict[str, Expr | int] = {}
+        places: dict[str, Expr] = {}
         for expr in exprs:
             for name in sorted(expr.symbols()):
-                if name in self.variables and name not in names:
-                    names[name] = sym(f"d{len(operands)}")
+                if name not in places and name in self.variables:
+                    places[name] = sym(f"d{len(operands)}")
                     operands.append(self.variables[name])
-        return operands, tuple(e.substitute(names) for e in exprs)
+        return operands, tuple([renamed(e, places) for e in exprs])
 
     # -- levels ------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
 
 With ``tail="guard"`` there is no tail loop; the last block's inner loop is shorter: i.i in [0, min(f, n - i.o * f)).
 With ``tail="block"`` the tail loop stands in a loop i.o of its own, which runs once.
+With ``tail="overlap"`` the last block begins early, at n - f: some iterations run twice.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ def split(
     """Split `op` by `factor`; returns (outer loop, tail loop), each None where it would never run.
 
     `tail`: ``peel`` (a loop of its own, called `inner`), ``block`` (that loop in one called `outer`, which is the tail
-    loop returned; `op` may carry nothing) or ``guard``. Raises InternalError for a step other than 1.
+    loop returned; `op` may carry nothing), ``guard`` or ``overlap`` (for a known length of `factor` at least, and only
+    where it makes no difference that an iteration runs again). Raises InternalError for a step other than 1.
     """
     if op.step != 1 or not op.lower.is_const or op.lower.value != 0:
         raise InternalError(f"cannot split loop {op.name_hint!r}: it must run from 0 by 1", op=op)
     extent = op.upper
     if tail == "guard" and not (extent.is_const and extent.value % factor == 0):
         made = _blocked(op, ceil_div(extent, factor), factor, outer, inner, guard=True)
+        replace_loop(op, [made], made.results)
+        return made, None
+    if tail == "overlap":
+        made = _blocked(op, ceil_div(extent, factor), factor, outer, inner, guard=False, last=extent - factor)
         replace_loop(op, [made], made.results)
         return made, None
     whole = extent // factor
@@ -54,8 +60,10 @@ def split(
     return main, tail_loop
 
 
-def _blocked(op: loop.For, count: Expr, factor: int, outer: str, inner: str, guard: bool) -> loop.For:
-    """`op` in blocks of `factor`, with its own body."""
+def _blocked(
+    op: loop.For, count: Expr, factor: int, outer: str, inner: str, guard: bool, last: Expr | None = None
+) -> loop.For:
+    """`op` in blocks of `factor`, with its own body; `last`: where the last block begins, if not at a multiple."""
     mapping = substitution(op)
     body = body_block(outer, op.inits)
     own = op.indices
@@ -72,7 +80,8 @@ def _blocked(op: loop.For, count: Expr, factor: int, outer: str, inner: str, gua
     made = make_loop(as_expr(0), count, body, own, op.inits, kind=op.kind, name=outer, loc=op.loc)
     mapping.ranges[body.args[0]] = (0, count.value - 1 if count.is_const else None)
     mapping.ranges[held.variable] = (0, factor - 1)
-    mapping.formulas[old] = Formula(D0 * factor + D1, (body.args[0], held.variable))
+    start = D0 * factor if last is None else minimum(D0 * factor, last)
+    mapping.formulas[old] = Formula(start + D1, (body.args[0], held.variable))
     recompose([old], mapping)
     return made
 

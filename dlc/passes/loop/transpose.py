@@ -6,8 +6,9 @@
                                                   y[h, w.o*16 + 0..15, c.o*16 .. + 15] = f(s0..s15)
 
 One loop (`along`) moves the stores element by element and becomes the lanes; another one (`across`) moves the load
-element by element and becomes the square's other side. Both are split with a guard; where a side is cut short, an
-``if`` inside chooses between the whole square and its rest, so the loops around stay as they are.
+element by element and becomes the square's other side. Where the squares of a line do not come out even, the last one overlaps
+the one before it and copies some elements again. If that cannot be (the line is shorter than a square, of unknown length or in
+blocks), an ``if`` inside chooses between the whole square and its rest. Either way the loops around stay as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlc.errors import InternalError
-from dlc.ir.access import clone_with, index_operands
+from dlc.ir.access import clone_with, expressions, index_operands, is_indexed
 from dlc.ir.core import Block, Func, Op, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
 from dlc.ir.dialects.buf import buffer_type
@@ -221,12 +222,32 @@ def _tile(plan: Plan, lanes: int, block: Block, at: int) -> list[str]:
     names = [f"{op.name_hint}.o" if op in (plan.along, plan.across) else op.name_hint for op in plan.nest]
     for name, short in sides:
         op = next(o for o in _nest(block.ops[at]) if o.name_hint == name)
-        outer, _ = split(op, lanes, f"{name}.o", name + short, tail="guard")
+        tail = "overlap" if _may_overlap(op, lanes) else "guard"
+        outer, _ = split(op, lanes, f"{name}.o", name + short, tail)
         if outer is not None and outer.trip_count == 1:
             inline_single(outer)
             names.remove(f"{name}.o")
     reorder(_nest(block.ops[at])[0], [*names, *(name + short for name, short in reversed(sides))])
     return names
+
+
+def _may_overlap(op: loop.For, lanes: int) -> bool:
+    """Whether the last iterations of a loop may run twice, and its accesses still move evenly within a square then."""
+    if op.trip_count is None or op.trip_count < lanes:
+        return False
+    inside = [inner for inner in op.walk() if is_indexed(inner) and not isinstance(inner, loop.For)]
+    written = {inner.buffer for inner in inside if isinstance(inner, buf.Store)}
+    if any(isinstance(inner, buf.Load) and inner.buffer in written for inner in inside):
+        return False
+    return all(
+        expr.is_linear_in(f"d{n}")
+        for inner in inside
+        for n, value in enumerate(index_operands(inner))
+        if value is op.variable
+        for attribute in expressions(inner).values()
+        for expr in (attribute if isinstance(attribute, tuple) else (attribute,))
+        if isinstance(expr, Expr)
+    )
 
 
 def _side_by_side(nest: list[loop.For], names: list[str], across: str, count: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dlc.codegen.elf.link import link
 from dlc.codegen.elf.writer import Buffer, WeightSegment
-from dlc.codegen.pool import EXPORTS, pool_objects
+from dlc.codegen.pool import EXPORTS, pool_objects, team_object
 from dlc.errors import InternalError
 
 FORMAT = 2
@@ -22,14 +22,18 @@ def write_artifact(
     weights: Iterable[tuple[int, Buffer]],
     weights_bytes: int,
     machine: str,
+    teams: bool = False,
 ) -> None:
-    """Link the compiled model (which defines `dlc_main`) with the pool and write it to `path`."""
+    """Link the compiled model (which defines `dlc_main`) with the pool and write it to `path`.
+
+    `teams`: whether there are kernels with teams.
+    """
     if metadata.get("format") != FORMAT or metadata.get("machine") != machine:
         raise InternalError(f"the metadata must say format {FORMAT} and machine {machine!r}")
     text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()
     data = {"dlc_metadata": text, "dlc_metadata_size": len(text).to_bytes(8, "little")}
     link(
-        [*objects, *pool_objects(machine)],
+        [*objects, *pool_objects(machine), *([team_object(machine)] if teams else [])],
         machine=machine,
         exports=(*EXPORTS, *data),
         data=data,

@@ -105,32 +105,46 @@ RARE = frozenset((
     "dlc_thread", "dlc_close", "dlc_exit_gate", "dlc_set_parallel", "dlc_hand_over", "dlc_body", "dlc_take_place",
     "dlc_fp_enter", "dlc_fp_leave", "dlc_wake", "dlc_sleep",
 ))  # fmt: skip
+TEAMS = frozenset((
+    "dlc_join", "dlc_leave", "dlc_members", "dlc_phase", "dlc_part", "dlc_meet", "dlc_reach", "dlc_teams", "dlc_visit",
+))  # fmt: skip
 NAMES = re.compile(r" %\w+")
 FUNCTION = re.compile(r"^define ((?:hidden )?(?:\{[^}]*\}|\w+) @(\w+)\(.*?\)) .*?^}\n", re.MULTILINE | re.DOTALL)
 
 
-def pool_parts(machine: str) -> tuple[str, str]:
-    """The pool as two modules: what runs with every kernel, and what runs once a run or less, or waits anyway.
+def pool_parts(machine: str) -> tuple[str, str, str]:
+    """The pool as three modules: what runs with every kernel, what runs once a run or less, or waits anyway, and what
+    only kernels with teams need.
 
     LLVM takes a millisecond for each function, whatever its length, and a sixth of that where it need not optimize.
     """
     text = pool_ir(machine).replace("define internal", "define hidden")
 
-    def part(rare: bool) -> str:
+    def part(number: int) -> str:
         def kept(found: re.Match[str]) -> str:
-            return found[0] if (found[2] in RARE) == rare else f"declare {NAMES.sub('', found[1])}\n"
+            own = 1 if found[2] in RARE else 2 if found[2] in TEAMS else 0
+            if own == 2 != number:
+                return ""  # of no use there; the object would still ask for it
+            return found[0] if own == number else f"declare {NAMES.sub('', found[1])}\n"
 
         return FUNCTION.sub(kept, text)
 
-    return part(False), part(True)
+    return part(0), part(1), part(2)
 
 
 @lru_cache(maxsize=len(TARGETS))
 def pool_objects(machine: str) -> tuple[bytes, bytes]:
     """The compiled pool: baseline instructions only, so it is the same for every CPU of a machine."""
-    often, rarely = pool_parts(machine)
+    often, rarely, _ = pool_parts(machine)
     target = TARGETS[machine]
     return (
         compile_object(often, target.triple, target.cpu, ""),
         compile_object(rarely, target.triple, target.cpu, "", opt=0),
     )
+
+
+@lru_cache(maxsize=len(TARGETS))
+def team_object(machine: str) -> bytes:
+    """What models with teams need besides."""
+    target = TARGETS[machine]
+    return compile_object(pool_parts(machine)[2], target.triple, target.cpu, "")

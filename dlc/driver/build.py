@@ -50,6 +50,8 @@ class Codegen:
     def kernel(self, func: Func, dims: tuple[str, ...]) -> None:
         """Take a kernel, which may use `dims`: those of the whole model, or the first of them."""
         emitted = emit_kernel(func, dims, self.target)
+        if has_teams(func):
+            self.objects.add_teams()
         self._names.append(func.name)
         self._batch.append(emitted)
         if sum(len(each.text) for each in self._batch) >= BATCH:
@@ -68,7 +70,7 @@ class Codegen:
         if self._names != [func.name for func in kernel_funcs(module)]:
             raise InternalError("kernels were emitted that the model does not have")
         self._flush()
-        self.objects.add(main_text(module, symbols))
+        self.objects.add(main_text(module, symbols), opt=0)  # calls, in order: there is nothing to optimize
 
 
 def main_text(module: Module, symbols: Sequence[str]) -> str:
@@ -103,7 +105,7 @@ def build_artifact(
         watch.stage("link", 1)
         write_artifact(
             path, objects=objects, metadata=description, weights=weights, weights_bytes=weights.total,
-            machine=target.arch,
+            machine=target.arch, teams=any(map(has_teams, kernel_funcs(lowered.module))),
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from functools import partial
 
 from dlc.background import Background, Task
 from dlc.codegen.llvm_backend import compile_object
-from dlc.codegen.pool import pool_objects
+from dlc.codegen.pool import pool_objects, team_object
 from dlc.driver.watch import ignore_step
 from dlc.errors import InternalError
 from dlc.target import Target
@@ -30,14 +30,19 @@ class Objects:
     def __init__(self, target: Target, step: Callable[[], None] = ignore_step) -> None:
         self.settings = (target.triple, target.llvm_cpu, target.llvm_features)
         self.step = step
+        self._arch = target.arch
         self._thread = Background()
         self._thread.submit(partial(pool_objects, target.arch))  # every library needs it, and there is nothing else yet
-        self._texts: list[str] = []
+        self._texts: list[tuple[str, int]] = []  # and how much LLVM is to optimize
         self._made: list[Task[bytes]] = []
 
-    def add(self, text: str) -> None:
-        self._texts.append(text)
-        self._made.append(self._thread.submit(partial(compile_object, text, *self.settings)))
+    def add(self, text: str, opt: int = 2) -> None:
+        self._texts.append((text, opt))
+        self._made.append(self._thread.submit(partial(compile_object, text, *self.settings, opt=opt)))
+
+    def add_teams(self) -> None:
+        """There are kernels with teams: have ready what they need."""
+        self._thread.submit(partial(team_object, self._arch))  # which remembers what it made
 
     @property
     def waiting(self) -> int:
@@ -46,7 +51,7 @@ class Objects:
     def finish(self) -> list[bytes]:
         """All objects, in order; `step` is called for each that was missing."""
         left = [number for number, made in enumerate(self._made) if not made.done()]
-        total = sum(len(self._texts[number]) for number in left)
+        total = sum(len(self._texts[number][0]) for number in left)
         helpers = min(len(os.sched_getaffinity(0)) - 1, total // WORTH_A_HELPER, 7)
         shares = self._shares(left, helpers) if helpers > 0 else []
         started = [_start([self._texts[n] for n in share], self.settings) for share in shares]
@@ -65,17 +70,17 @@ class Objects:
         """What each helper takes over of what this process has not begun."""
         shares: list[list[int]] = [[] for _ in range(helpers + 1)]
         load = [0] * len(shares)
-        for number in sorted(left, key=lambda n: -len(self._texts[n])):
+        for number in sorted(left, key=lambda n: -len(self._texts[n][0])):
             lightest = load.index(min(load))
             shares[lightest].append(number)
-            load[lightest] += len(self._texts[number])
+            load[lightest] += len(self._texts[number][0])
         return [[number for number in share if self._made[number].cancel()] for share in shares[1:]]
 
     def close(self) -> None:
         self._thread.close()
 
 
-def _start(texts: list[str], settings: tuple[str, str, str]) -> subprocess.Popen[bytes]:
+def _start(texts: list[tuple[str, int]], settings: tuple[str, str, str]) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-m", "dlc.driver.workers"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -98,8 +103,9 @@ def _finish(process: subprocess.Popen[bytes]) -> list[bytes]:
 
 
 def main() -> None:
-    texts, settings = pickle.loads(sys.stdin.buffer.read())
-    sys.stdout.buffer.write(pickle.dumps([compile_object(text, *settings) for text in texts]))
+    work: tuple[list[tuple[str, int]], tuple[str, str, str]] = pickle.loads(sys.stdin.buffer.read())
+    texts, settings = work
+    sys.stdout.buffer.write(pickle.dumps([compile_object(text, *settings, opt=opt) for text, opt in texts]))
 
 
 if __name__ == "__main__":

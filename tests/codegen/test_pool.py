@@ -16,7 +16,7 @@ import pytest
 
 from dlc.codegen.elf.link import link
 from dlc.codegen.llvm_backend import compile_object
-from dlc.codegen.pool import EXPORTS, RARE, TARGETS, pool_ir, pool_objects, pool_parts
+from dlc.codegen.pool import EXPORTS, RARE, TARGETS, TEAMS, pool_ir, pool_objects, pool_parts
 from dlc.errors import InternalError
 
 pytestmark = pytest.mark.isa("x86-64")
@@ -336,11 +336,12 @@ def test_the_pool_compiles_for_every_machine_quickly() -> None:
         assert time.process_time() - started < 0.2
 
 
-def test_each_function_of_the_pool_is_defined_in_one_of_its_two_parts() -> None:
+def test_each_function_of_the_pool_is_defined_in_one_of_its_three_parts() -> None:
     for machine in TARGETS:
-        often, rarely = (set(re.findall(r"^define .*@(\w+)\(", part, re.MULTILINE)) for part in pool_parts(machine))
-        assert often.isdisjoint(rarely) and rarely == RARE
-        assert often | rarely == set(re.findall(r"^define .*@(\w+)\(", pool_ir(machine), re.MULTILINE))
+        parts = (set(re.findall(r"^define .*@(\w+)\(", part, re.MULTILINE)) for part in pool_parts(machine))
+        often, rarely, teams = parts
+        assert often.isdisjoint(rarely | teams) and rarely == RARE and teams == TEAMS
+        assert often | rarely | teams == set(re.findall(r"^define .*@(\w+)\(", pool_ir(machine), re.MULTILINE))
 
 
 def test_an_unknown_machine_is_an_internal_error() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from dlc.codegen.elf.link import link
 from dlc.codegen.llvm_backend import compile_object
-from dlc.codegen.pool import EXPORTS, TARGETS, pool_objects
+from dlc.codegen.pool import EXPORTS, TARGETS, pool_objects, team_object
 
 pytestmark = pytest.mark.isa("x86-64")
 
@@ -119,7 +119,7 @@ KERNEL = ctypes.CFUNCTYPE(
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path = tmp_path_factory.mktemp("teams") / "teams.so"
     target = TARGETS["x86-64"]
-    objects = [compile_object(HARNESS, target.triple, target.cpu, ""), *pool_objects("x86-64")]
+    objects = [compile_object(HARNESS, target.triple, target.cpu, ""), *pool_objects("x86-64"), team_object("x86-64")]
     link(objects, machine="x86-64", exports=(*EXPORTS, "dlc_parallel", "run"), output=path)
     loaded = ctypes.CDLL(str(path))
     loaded.dlc_ctx_bytes.restype = ctypes.c_int64

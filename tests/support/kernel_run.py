@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dlc.codegen.elf.link import link
 from dlc.codegen.emit.kernel import emit_kernel, module_text
 from dlc.codegen.llvm_backend import compile_object, emit_assembly
-from dlc.codegen.pool import pool_objects
+from dlc.codegen.pool import pool_objects, team_object
 from dlc.ir.core import Block, Builder, Op, Region, Value
 from dlc.ir.dialects import buf, graph_flow
 from dlc.ir.dialects.graph_index import Counting
@@ -223,7 +223,8 @@ def compiled(
     text = module_text([kernel], machine).replace("define hidden", "define").replace(*FAIL)
     objects = [compile_object(text, machine.triple, machine.llvm_cpu, machine.llvm_features)]
     if has_teams(lowered.func):
-        objects += [*pool_objects(machine.arch), compile_object(MAIN, machine.triple, machine.llvm_cpu, "")]
+        main = compile_object(MAIN, machine.triple, machine.llvm_cpu, "")
+        objects += [*pool_objects(machine.arch), team_object(machine.arch), main]
     folder = tempfile.TemporaryDirectory()
     path = Path(folder.name)
     link(objects, machine=machine.arch, exports=["k"], output=path / "k.so")

@@ -102,7 +102,6 @@ def emit_main(
         "@dlc_weights = external global i8, align 64",
         "declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)",
         "declare hidden i32 @dlc_alone(ptr, ptr, ptr, ptr, i64)",
-        "declare hidden i32 @dlc_teams(ptr, ptr, ptr, ptr, i64, ptr, i64, ptr)",
         "declare hidden void @dlc_stamp(ptr)",
         f"declare hidden {FAIL}",
         *declared,
@@ -167,6 +166,7 @@ def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str, work: E
         how = _distribution(w, work)
         parameters = f"ptr %ctx, ptr @{op.kernel}, ptr %dims, ptr %args, i64 {chunks}"
         memory = f"ptr {w.use(op.operands[-1])}, i64 {team}"
+        w.declare("hidden i32 @dlc_teams(ptr, ptr, ptr, ptr, i64, ptr, i64, ptr)")
         status = w.assign(f"call i32 @dlc_teams({parameters}, {memory}, ptr {how})", "s")
     elif op.chunks == 1:
         status = w.assign(f"call i32 @{op.kernel}(ptr %ctx, ptr %dims, ptr %args, i64 0, i64 1, ptr {scratch})", "s")

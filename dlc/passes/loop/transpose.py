@@ -6,9 +6,10 @@
                                                   y[h, w.o*16 + 0..15, c.o*16 .. + 15] = f(s0..s15)
 
 One loop (`along`) moves the stores element by element and becomes the lanes; another one (`across`) moves the load
-element by element and becomes the square's other side. Where the squares of a line do not come out even, the last one overlaps
-the one before it and copies some elements again. If that cannot be (the line is shorter than a square, of unknown length or in
-blocks), an ``if`` inside chooses between the whole square and its rest. Either way the loops around stay as they are.
+element by element and becomes the square's other side. Where the squares of a line do not come out even, the last one
+overlaps the one before it and copies some elements again. Where that cannot be (a line shorter than a square, of
+unknown length or in blocks), an ``if`` inside chooses between the whole square and its rest. The loops around stay as
+they are.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shlex
@@ -14,6 +13,7 @@ from pathlib import Path
 import click
 
 from dlc import __version__
+from dlc.digest import blake2b
 from dlc.errors import InternalError, UnsupportedOps, UserError
 
 MISTAKE, DEFECT, INTERRUPTED, UNREAD = 1, 70, 130, 141
@@ -73,7 +73,7 @@ def write_report(trace: str, args: Sequence[str]) -> Path | None:
         f"dlc {__version__}, Python {platform.python_version()}, {platform.platform()}", "", trace,
     ])  # fmt: skip
     folder = reproducer_folder()
-    path = folder / f"dlc-report-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}.txt"
+    path = folder / f"dlc-report-{blake2b(text.encode(), digest_size=6).hexdigest()}.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

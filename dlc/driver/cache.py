@@ -6,7 +6,6 @@ once and a failed compilation leaves nothing behind. What an entry depends on is
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from functools import cache as memoize
 from pathlib import Path
 from typing import Any
 
+from dlc.digest import blake2b
 from dlc.errors import UserError
 from dlc.kernel_files import kernel_root
 from dlc.record import record
@@ -79,7 +79,7 @@ def model_key(source: Any, options: str) -> str:
     A file is known by its place, size, time of change and samples of its contents; reading all of a large model would
     take longer than loading the compiled one.
     """
-    hasher = hashlib.blake2b(digest_size=16)
+    hasher = blake2b(digest_size=16)
     hasher.update(options.encode())
     hasher.update(own_key().encode())
     if isinstance(source, str | os.PathLike):
@@ -108,7 +108,7 @@ def _hash_file(hasher: Any, path: Path) -> None:
 @memoize
 def own_key() -> str:
     """What of dlc decides the code it makes: its sources and its kernels."""
-    hasher = hashlib.blake2b(digest_size=16)
+    hasher = blake2b(digest_size=16)
     package = Path(__file__).resolve().parent.parent
     for file in sorted([*_files(str(package), (".py", ".lark")), *_files(str(kernel_root()), (".kernel",))]):
         hasher.update(file.encode())

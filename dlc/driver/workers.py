@@ -7,10 +7,11 @@ much is left in the end, helper processes take their part. They are started as t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 
@@ -54,14 +55,14 @@ class Objects:
         total = sum(len(self._texts[number][0]) for number in left)
         helpers = min(len(os.sched_getaffinity(0)) - 1, total // WORTH_A_HELPER, 7)
         shares = self._shares(left, helpers) if helpers > 0 else []
-        started = [_start([self._texts[n] for n in share], self.settings) for share in shares]
+        started = [_Helper([self._texts[n] for n in share], self.settings) for share in shares]
         objects: dict[int, bytes] = {}
         for number in sorted(set(range(len(self._made))).difference(*shares)):
             objects[number] = self._made[number].result()
             if number in left:
                 self.step()
-        for process, share in zip(started, shares, strict=True):
-            for number, made in zip(share, _finish(process), strict=True):
+        for helper, share in zip(started, shares, strict=True):
+            for number, made in zip(share, helper.finish(), strict=True):
                 objects[number] = made
                 self.step()
         return [objects[number] for number in range(len(self._made))]
@@ -80,26 +81,37 @@ class Objects:
         self._thread.close()
 
 
-def _start(texts: list[tuple[str, int]], settings: tuple[str, str, str]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dlc.driver.workers"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )  # fmt: skip
-    if process.stdin is None:
-        raise InternalError("a helper process has no input")
-    process.stdin.write(pickle.dumps((texts, settings)))
-    process.stdin.close()
-    process.stdin = None
-    return process
+class _Helper:
+    """A process of its own with its part of the work. (`subprocess` takes longer to import than all else here.)"""
 
+    def __init__(self, texts: list[tuple[str, int]], settings: tuple[str, str, str]) -> None:
+        theirs, ours = os.pipe()
+        self._output, output = os.pipe()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `finish` closes it
+        try:
+            self._process = os.posix_spawn(
+                sys.executable, [sys.executable, "-m", "dlc.driver.workers"],
+                {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, own, number)
+                    for number, own in enumerate((theirs, output, self._errors.fileno()))
+                ],
+            )  # fmt: skip
+        finally:
+            os.close(theirs)
+            os.close(output)
+        with contextlib.suppress(BrokenPipeError), open(ours, "wb") as pipe:  # one that dies says why later
+            pipe.write(pickle.dumps((texts, settings)))
 
-def _finish(process: subprocess.Popen[bytes]) -> list[bytes]:
-    output, errors = process.communicate()
-    if process.returncode:
-        raise InternalError(f"a helper process failed: {errors.decode(errors='replace')[-2000:]}")
-    objects: list[bytes] = pickle.loads(output)
-    return objects
+    def finish(self) -> list[bytes]:
+        with open(self._output, "rb") as pipe, self._errors as errors:
+            output = pipe.read()
+            _, status = os.waitpid(self._process, 0)
+            if status:
+                errors.seek(0)
+                raise InternalError(f"a helper process failed: {errors.read().decode(errors='replace')[-2000:]}")
+        objects: list[bytes] = pickle.loads(output)
+        return objects
 
 
 def main() -> None:

@@ -6,11 +6,11 @@ lazily: their key is made from where they lie in the model's file and they are h
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from dlc.digest import blake2b
 from dlc.ir.types import Array
 from dlc.record import record
 
@@ -27,7 +27,7 @@ class DenseRef:
 
 def content_key(array: Array) -> str:
     """A hash over type, shape and contents."""
-    hasher = hashlib.blake2b(digest_size=10)
+    hasher = blake2b(digest_size=10)
     hasher.update(f"{array.dtype.str if array.dtype.kind != 'V' else array.dtype.name}{array.shape}".encode())
     if array.dtype == object:
         hasher.update(repr(array.tolist()).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlc.digest import blake2b
 from dlc.ir.core import Attribute, Module
 from dlc.ir.pool import ConstantPool, DenseRef
 from dlc.ir.printer import print_module
@@ -21,7 +21,7 @@ from dlc.passes.base import Pass
 def write_reproducer(folder: Path, module: Module, passes: Sequence[Pass], message: str) -> Path:
     """Write ``dlc-repro-<hash>.dlc`` and its weights to a folder; the path of the text."""
     text = print_module(module)
-    name = f"dlc-repro-{hashlib.blake2b((text + message).encode(), digest_size=6).hexdigest()}.dlc"
+    name = f"dlc-repro-{blake2b((text + message).encode(), digest_size=6).hexdigest()}.dlc"
     pipeline = ",".join(map(str, passes))
     comment = "".join(f"// {line}\n" for line in message.splitlines())
     folder.mkdir(parents=True, exist_ok=True)

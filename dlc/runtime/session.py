@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import uuid
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -78,7 +77,7 @@ class CompiledModel:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Copy the shared library; an existing file stays whole if that fails."""
         source, target = self.artifact.path, Path(path)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        temporary = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
         try:
             status = os.stat(source)
             current = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
@@ -32,7 +31,7 @@ class WeightSegment:
 def write_image(image: Image, output: str | os.PathLike[str], weights: WeightSegment, entry: int) -> None:
     """Write next to the output under another name, then rename: readers see the old file or the whole new one."""
     path = Path(output)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb", opener=create_executable) as file:
             write_sections(file, image, entry)

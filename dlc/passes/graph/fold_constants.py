@@ -11,9 +11,9 @@ The evaluator does the arithmetic, so that folding means what the IR means. What
 
 from __future__ import annotations
 
-import hashlib
 from typing import ClassVar
 
+from dlc.digest import blake2b
 from dlc.errors import UserError
 from dlc.ir.attrs import attribute_text
 from dlc.ir.core import Attribute, Block, Module, Op
@@ -93,7 +93,7 @@ def folded_value(op: Op, constants: list[Constant], pool: ConstantPool) -> Dense
         return pool.add(compute())
     attrs = ", ".join(f"{name} = {attribute_text(value)}" for name, value in op.attrs.items())
     text = f"{op.name}({', '.join(map(str, compute.operands))}) {attrs} {op.result.type}"
-    return pool.add_lazy(hashlib.blake2b(text.encode(), digest_size=10).hexdigest(), compute)
+    return pool.add_lazy(blake2b(text.encode(), digest_size=10).hexdigest(), compute)
 
 
 @record

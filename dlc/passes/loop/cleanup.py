@@ -28,7 +28,7 @@ def _stored(func: Func) -> set[Value]:
 
 
 def _is_pure(op: Op) -> bool:
-    return op.spec.has(PURE)
+    return PURE in op.spec.traits
 
 
 def _reads_constant_memory(op: Op, stored: set[Value]) -> bool:
@@ -37,7 +37,8 @@ def _reads_constant_memory(op: Op, stored: set[Value]) -> bool:
 
 
 def _key(op: Op) -> tuple[object, ...]:
-    return (type(op), tuple(map(id, op.operands)), frozenset(op.attrs.items()))
+    attrs = frozenset(op.attrs.items()) if op.attrs else None
+    return (type(op), *map(id, op.operands), attrs)
 
 
 def _share(block: Block, known: dict[tuple[object, ...], Op], stored: set[Value]) -> bool:

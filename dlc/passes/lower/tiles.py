@@ -72,13 +72,13 @@ class StepCosts(dict[tuple[int, int], float]):
 step_costs = cache(StepCosts)
 
 
-def fits(rows: int, vectors: int, target: Target) -> bool:
-    """Whether accumulators, loaded vectors and a broadcast fit the registers."""
+def most_rows(vectors: int, target: Target) -> int:
+    """How many rows of a tile fit the registers: accumulators, loaded vectors and a broadcast."""
     facts = target.facts
     spare = 1 if facts.has_fma else 2  # without FMA the product needs a register of its own
     if facts.has_lane_operand:
         spare = 4  # elements come in vectors of four, and the code generator holds several
-    return rows * vectors + vectors + spare <= facts.vector_registers
+    return min(30, (facts.vector_registers - spare) // vectors - 1)
 
 
 @cache
@@ -100,26 +100,30 @@ def tiles_by_vectors(extent: int | None, blocks: int, target: Target, panels: bo
     most_vectors = PANEL_VECTORS if panels else 8
     costs = step_costs(target, panels)
     found = []
+    parts = [_cut_into(extent or 840, rows) for rows in range(1, (30 if extent is None else min(30, extent)) + 1)]
     for vectors in range(1, min(blocks, most_vectors) + 1):
         highest = Tile(1, 1, float("inf"))
-        for rows in range(1, 31):
-            if not fits(rows, vectors, target) or (extent is not None and rows > extent):
-                continue
-            cost = _plane_cost(extent or 840, blocks, rows, vectors, costs)
+        for rows, part in enumerate(parts[: max(0, most_rows(vectors, target))], 1):
+            cost = _plane_cost(part, blocks, vectors, costs)
             if cost < highest.cost * BETTER_ROWS:
                 highest = Tile(rows, vectors, cost)
         found.append(highest)
     return tuple(found)
 
 
-def _plane_cost(extent: int, blocks: int, rows: int, vectors: int, costs: StepCosts) -> float:
+def _cut_into(extent: int, rows: int) -> tuple[int, int, int]:
+    """The rows of the larger tiles that `extent` is divided into, how many those are, and how many have a row less."""
     larger, count = even_parts(extent, rows)
-    parts = -(-extent // rows)
+    return larger, count, -(-extent // rows) - count
+
+
+def _plane_cost(parts: tuple[int, int, int], blocks: int, vectors: int, costs: StepCosts) -> float:
+    larger, count, others = parts
     total = 0.0
-    for width, times in ((vectors, blocks // vectors), (blocks % vectors, 1 if blocks % vectors else 0)):
-        if times:
-            smaller = (parts - count) * costs[larger - 1, width]
-            total += times * (count * costs[larger, width] + smaller)
+    if whole := blocks // vectors:
+        total += whole * (count * costs[larger, vectors] + others * costs[larger - 1, vectors])
+    if left := blocks % vectors:
+        total += count * costs[larger, left] + others * costs[larger - 1, left]
     return total
 
 
@@ -128,10 +132,9 @@ def best_rows(extent: int | None, vectors: int, target: Target, panels: bool = F
     """The cheapest number of rows for a tile whose number of vectors is given."""
     best, rows = float("inf"), 1
     costs = step_costs(target, panels)
-    for candidate in range(1, 31):
-        if not fits(candidate, vectors, target) or (extent is not None and candidate > max(1, extent)):
-            continue
-        cost = _plane_cost(extent or 840, vectors, candidate, vectors, costs)
+    most = most_rows(vectors, target) if extent is None else min(most_rows(vectors, target), max(1, extent))
+    for candidate in range(1, most + 1):
+        cost = _plane_cost(_cut_into(extent or 840, candidate), vectors, vectors, costs)
         if cost < best * BETTER_ROWS:
             best, rows = cost, candidate
     return rows
@@ -157,7 +160,7 @@ def best_image_tile(lines: int | None, columns: int | None, blocks: int, target:
     best = ImageTile(1, line.rows, line.vectors, cost)
     for several in range(2, min(lines, 30 // max(1, columns)) + 1):
         for vectors in range(1, min(blocks, 8) + 1):
-            if not fits(several * columns, vectors, target):
+            if several * columns > most_rows(vectors, target):
                 continue
             cost = _image_cost(lines, several, columns, columns, blocks, vectors, target)
             if cost < best.cost * 0.98:
@@ -174,7 +177,7 @@ def image_tiles(lines: int, columns: int, blocks: int, target: Target) -> tuple[
         found.append(ImageTile(1, tile.rows, tile.vectors, cost))
     for several in range(2, min(lines, 30 // max(1, columns)) + 1):
         for vectors in range(1, min(blocks, 8) + 1):
-            if fits(several * columns, vectors, target):
+            if several * columns <= most_rows(vectors, target):
                 cost = _image_cost(lines, several, columns, columns, blocks, vectors, target)
                 found.append(ImageTile(several, columns, vectors, cost))
     return tuple(sorted(found, key=lambda tile: tile.cost))

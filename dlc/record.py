@@ -1,9 +1,9 @@
 """`record`: a frozen dataclass that is cheap to define; `@record(frozen=False)`: one whose fields can be assigned.
 
 The decorator of the standard library compiles six methods for every class and describes every field, half a millisecond
-each class, which adds up to half the time that importing dlc takes. Here only `__init__` is compiled, when the first
-instance is made; the other methods are closures over the fields' names, and the standard library describes the fields
-when somebody asks for them (`fields`, `replace`).
+each class, which adds up to half the time that importing dlc takes. Here only `__init__` is compiled, once several
+instances have been made (of most classes a compilation needs one or two); the other methods are closures over the
+fields' names, and the standard library describes the fields when somebody asks for them (`fields`, `replace`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform, overload
 
 C = TypeVar("C", bound=type)
+FEW = 16  # instances: making them one by one takes about as long as compiling `__init__`
 Specs = dict[str, "Field[Any]"]  # per field its default and the like
 
 
@@ -127,14 +128,47 @@ def getter(names: tuple[str, ...]) -> Callable[[object], object]:
 
 
 def first_init(cls: type, specs: Specs, frozen: bool) -> Callable[..., None]:
-    """An `__init__` that compiles the real one, puts it in its own place and calls it."""
+    """An `__init__` for a few instances: then, or if the arguments do not fit, it has the real one compiled, puts that
+    in its own place and calls it.
+    """
+    made = 0
 
     def __init__(self: object, *args: object, **named: object) -> None:  # noqa: N807 - becomes the method
-        real = compiled_init(cls, specs, frozen)
-        type.__setattr__(cls, "__init__", real)
-        real(self, *args, **named)
+        nonlocal made
+        made += 1
+        values = arranged(specs, args, named) if made <= FEW else None
+        if values is None:
+            real = compiled_init(cls, specs, frozen)
+            type.__setattr__(cls, "__init__", real)
+            real(self, *args, **named)
+            return
+        if frozen:
+            vars(self).update(values)
+        else:
+            for name, value in values.items():
+                setattr(self, name, value)
+        if hasattr(cls, "__post_init__"):
+            self.__post_init__()  # type: ignore[attr-defined]
 
     return __init__
+
+
+def arranged(specs: Specs, args: tuple[object, ...], named: dict[str, object]) -> dict[str, object] | None:
+    """A value for each field, in order; None if the arguments are not such as `__init__` takes."""
+    given = dict(zip(specs, args, strict=False)) | named
+    if len(given) != len(args) + len(named) or not given.keys() <= specs.keys():
+        return None
+    values: dict[str, object] = {}
+    for name, each in specs.items():
+        if name in given:
+            values[name] = given[name]
+        elif each.default is not MISSING:
+            values[name] = each.default
+        elif each.default_factory is not MISSING:
+            values[name] = each.default_factory()
+        else:
+            return None
+    return values
 
 
 def compiled_init(cls: type, specs: Specs, frozen: bool) -> Callable[..., None]:

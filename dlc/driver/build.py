@@ -98,10 +98,10 @@ def build_artifact(
     with codegen or Codegen(target, watch.step) as codegen, PackedWeights(lowered.module) as weights:
         codegen.main(lowered.module)
         watch.stage("code generation", codegen.objects.waiting)
+        description = metadata(lowered, target)
         if codegen.objects.waiting and gc.isenabled():
             gc.collect(0)  # LLVM is at work anyway, and Python would look for garbage right after the compilation
         objects = codegen.objects.finish()
-        description = metadata(lowered, target)
         watch.stage("link", 1)
         write_artifact(
             path, objects=objects, metadata=description, weights=weights, weights_bytes=weights.total,

@@ -20,6 +20,7 @@ from dlc.kernel_language.tokens import Cursor
 
 COMPARISONS = frozenset(("==", "!=", "<=", ">=", "<", ">"))
 SUMS = frozenset("+-")
+ENDS = frozenset(",)]:")  # an expression is over where one of these follows
 PRODUCTS = frozenset(("*", "//", "/", "%"))
 
 
@@ -31,6 +32,8 @@ class ExpressionParser(Cursor):
         raise NotImplementedError
 
     def expression(self) -> s.Node:
+        if self.ahead(1) in ENDS and self.next.kind in ("name", "number"):
+            return self.atom()  # as most are: no need to go through all rules
         line = self.next.line
         if not self.accept("if"):
             return self.either()

@@ -44,16 +44,18 @@ class Cursor:
 
     def _read(self) -> list[Token]:
         tokens, position, line, text = [], 0, self.first_line, self.text
-        while position < len(text):
-            found = _TOKEN.match(text, position)
-            if found is None:
-                self._refuse(Token("sign", text[position], line, position), "a word, a number or a sign")
+        for found in _TOKEN.finditer(text):
+            start, end = found.span()
+            if start != position:
+                break
             kind, part = str(found.lastgroup), found[0]
             if kind == "skipped":
                 line += part.count("\n")
             else:
-                tokens.append(Token(kind, part, line, position))
-            position = found.end()
+                tokens.append(Token(kind, part, line, start))
+            position = end
+        if position < len(text):
+            self._refuse(Token("sign", text[position], line, position), "a word, a number or a sign")
         return [*tokens, Token("end", "", line, len(text))]
 
     def take(self) -> Token:

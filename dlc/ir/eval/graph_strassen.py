@@ -12,8 +12,8 @@ from dlc.ir.eval.frame import Array, Meaning, SymbolicMeaning, Symbols
 
 
 def strassen_weights(op: ops.StrassenWeights, b: Array) -> Array:
-    (b11, b12), (b21, b22) = (np.split(rows, 2, axis=1) for rows in np.split(b.astype(np.float64), 2))
-    return np.stack([b12 - b22, b22, b11, b21 - b11, b11 + b22, b11 + b12, b21 + b22])
+    (b11, b12), (b21, b22) = (np.split(rows, 2, axis=1) for rows in np.split(b, 2))
+    return np.stack([b12 - b22, b22, b11, b21 - b11, b11 + b22, b11 + b12, b21 + b22])  # single roundings as they are
 
 
 def strassen_input(op: ops.StrassenInput, a: Array) -> Array:

@@ -16,6 +16,7 @@ from dlc.passes.graph.fuse_epilogue import FuseEpilogue
 from dlc.passes.graph.fuse_producers import FuseProducers
 from dlc.passes.graph.merge_groups import MergeGroups
 from dlc.passes.graph.move_strides import MoveStrides
+from dlc.passes.graph.nest_concats import NestConcats
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.phases_to_channels import PhasesToChannels
 from dlc.passes.graph.recognize_attention import RecognizeAttention
@@ -66,6 +67,7 @@ CACHE: tuple[Pass, ...] = (
 )
 
 FUSE: tuple[Pass, ...] = (
+    NestConcats(),  # after simplify-shapes, which makes nested ones flat
     FuseEpilogue(),  # first: an elementwise op costs least where its operand is computed
     FuseProducers(),  # before elementwise: an index map moves into the op that reads it, alone or not
     FuseElementwise(),  # what no root has taken

@@ -21,6 +21,7 @@ from dlc.passes.graph.fuse_epilogue import FuseEpilogue
 from dlc.passes.graph.fuse_producers import FuseProducers
 from dlc.passes.graph.merge_groups import MergeGroups
 from dlc.passes.graph.move_strides import MoveStrides
+from dlc.passes.graph.nest_concats import NestConcats
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.phases_to_channels import PhasesToChannels
 from dlc.passes.graph.recognize_attention import RecognizeAttention
@@ -51,6 +52,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     LowerGraph,
     MergeGroups,
     MoveStrides,
+    NestConcats,
     OutlineRemaining,
     PhasesToChannels,
     PlanMemory,

@@ -30,6 +30,7 @@ from dlc.passes.graph.choose_layout import copy_group
 from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of, views
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
+from dlc.passes.lower.in_place import replaceable
 from dlc.passes.lower.work import operations, performed
 from dlc.record import record
 
@@ -209,6 +210,7 @@ class _Lowering:
             self.add(lowered.func, tuple(found))
             self.kernels[key] = name
         self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc, tuple(found))
+        self.block.ops[-1].attrs |= {"over": over} if (over := replaceable(group)) else {}
         if found:
             self.publish(found)
 

@@ -30,6 +30,7 @@ from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
 from dlc.passes.graph.recognize_rotary import RecognizeRotary
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
 from dlc.passes.graph.recognize_swish import RecognizeSwish
+from dlc.passes.graph.select_channels import SelectChannels
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
 from dlc.passes.graph.split_depth import SplitDepth
@@ -62,6 +63,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     RecognizeLayerNorm,
     RecognizeSoftmax,
     RecognizeSwish,
+    SelectChannels,
     SimplifyAlgebra,
     SimplifyShapes,
     SplitDepth,

@@ -210,7 +210,9 @@ class _Lowering:
             self.add(lowered.func, tuple(found))
             self.kernels[key] = name
         self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc, tuple(found))
-        self.block.ops[-1].attrs |= {"over": over} if (over := replaceable(group)) else {}
+        call = self.block.ops[-1]
+        if isinstance(call, run.Call) and call.writes == 1 and (over := replaceable(group)):
+            call.attrs["over"] = over
         if found:
             self.publish(found)
 

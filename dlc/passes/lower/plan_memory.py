@@ -49,7 +49,7 @@ def places(main: Func) -> list[object]:
     return [main.attrs.get("workspace"), main.attrs.get("weights"), *offsets]
 
 
-@record(frozen=False)
+@record(frozen=False, eq=False)
 class Life:
     """Buffers in one place of the arena, their size in bytes and the calls between which it is in use (inclusive)."""
 
@@ -85,7 +85,7 @@ def lives(main: Func, in_place: bool = True) -> list[Life]:
     for number, op in enumerate(main.block.ops):
         if in_place and isinstance(op, run.Call) and op.over:
             take_over(op, number, found, behind)
-    return list({id(life): life for life in found.values()}.values())
+    return list(dict.fromkeys(found.values()))
 
 
 def take_over(call: run.Call, number: int, found: dict[Value, Life], behind: dict[Value, Value]) -> None:

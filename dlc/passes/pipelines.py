@@ -16,6 +16,7 @@ from dlc.passes.graph.fuse_epilogue import FuseEpilogue
 from dlc.passes.graph.fuse_producers import FuseProducers
 from dlc.passes.graph.merge_groups import MergeGroups
 from dlc.passes.graph.move_strides import MoveStrides
+from dlc.passes.graph.nest_concats import NestConcats
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.phases_to_channels import PhasesToChannels
 from dlc.passes.graph.recognize_attention import RecognizeAttention
@@ -24,6 +25,7 @@ from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
 from dlc.passes.graph.recognize_rotary import RecognizeRotary
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
 from dlc.passes.graph.recognize_swish import RecognizeSwish
+from dlc.passes.graph.select_channels import SelectChannels
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
 from dlc.passes.graph.split_depth import SplitDepth
@@ -59,6 +61,12 @@ SIMPLIFY: tuple[Pass, ...] = (
     *CLEAN,
 )
 
+CHANNELS: tuple[Pass, ...] = (
+    SelectChannels(),  # after all algorithms, which know no lists of channels
+    FoldConstants(),  # sorts and widens the weights
+    EliminateDeadCode(),  # the movements that nobody reads
+)
+
 CACHE: tuple[Pass, ...] = (
     SplitDepth(),  # after all that simplifies, which would join what it has cut
     FoldConstants(),  # the slices of the weights
@@ -66,6 +74,7 @@ CACHE: tuple[Pass, ...] = (
 )
 
 FUSE: tuple[Pass, ...] = (
+    NestConcats(),  # after simplify-shapes, which makes nested ones flat
     FuseEpilogue(),  # first: an elementwise op costs least where its operand is computed
     FuseProducers(),  # before elementwise: an index map moves into the op that reads it, alone or not
     FuseElementwise(),  # what no root has taken
@@ -87,7 +96,7 @@ GRAPH_PIPELINES: dict[int, tuple[Pass, ...]] = {
     0: (FoldBatchNorm(), FoldConstants(), EliminateDeadCode(), OutlineRemaining()),  # batch_norm has no kernel
     1: (*CLEAN, FoldBatchNorm(), *CLEAN, FuseEpilogue(), OutlineRemaining()),
     2: (*SIMPLIFY, *CACHE, *FUSE),
-    3: (*SIMPLIFY, *ALGORITHMS, *CACHE, *FUSE),
+    3: (*SIMPLIFY, *ALGORITHMS, *CHANNELS, *CACHE, *FUSE),
 }
 
 

@@ -21,6 +21,7 @@ from dlc.passes.graph.fuse_epilogue import FuseEpilogue
 from dlc.passes.graph.fuse_producers import FuseProducers
 from dlc.passes.graph.merge_groups import MergeGroups
 from dlc.passes.graph.move_strides import MoveStrides
+from dlc.passes.graph.nest_concats import NestConcats
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.phases_to_channels import PhasesToChannels
 from dlc.passes.graph.recognize_attention import RecognizeAttention
@@ -29,6 +30,7 @@ from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
 from dlc.passes.graph.recognize_rotary import RecognizeRotary
 from dlc.passes.graph.recognize_softmax import RecognizeSoftmax
 from dlc.passes.graph.recognize_swish import RecognizeSwish
+from dlc.passes.graph.select_channels import SelectChannels
 from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
 from dlc.passes.graph.split_depth import SplitDepth
@@ -51,6 +53,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     LowerGraph,
     MergeGroups,
     MoveStrides,
+    NestConcats,
     OutlineRemaining,
     PhasesToChannels,
     PlanMemory,
@@ -60,6 +63,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     RecognizeLayerNorm,
     RecognizeSoftmax,
     RecognizeSwish,
+    SelectChannels,
     SimplifyAlgebra,
     SimplifyShapes,
     SplitDepth,

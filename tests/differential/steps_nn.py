@@ -68,8 +68,12 @@ def conv(draw: Draw, growing: Growing) -> Op | None:
         return None
     channels = growing.size(kind.shape[1])
     groups = draw(st.sampled_from((1, channels)))
+    listed = None
+    if channels and draw(st.booleans()):
+        chosen = draw(st.lists(st.integers(0, channels - 1), min_size=1, max_size=4))
+        listed, channels, groups = growing.constant(np.array(chosen, np.int32)), len(chosen), 1
     w = growing.weight(groups * draw(st.integers(1, 3)), channels // groups, *window)
-    return growing.add(ops.Conv(x, w, groups=groups, **window_attrs(draw, len(window))))
+    return growing.add(ops.Conv(x, w, listed, groups=groups, **window_attrs(draw, len(window))))
 
 
 def conv_transpose(draw: Draw, growing: Growing) -> Op | None:

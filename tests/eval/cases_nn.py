@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dlc.ir.dialects import graph_nn as ops
 from dlc.ir.dialects import graph_quant as quant
 from dlc.ir.types import SI8, SI32, UI8
-from tests.eval.cases import Array, Case, Onnx, bools, f32, ints, vector
+from tests.eval.cases import Array, Case, Onnx, bools, f32, ints, run_onnx, vector
 
 U8, S8 = ints(3, 7, low=0, high=256, dtype=np.uint8), ints(7, 5, low=-128, high=128, dtype=np.int8)
 MATMUL = [
@@ -34,6 +36,11 @@ def conv(x: Array, w: Array, **attrs: object) -> Case:
     return Case(name, lambda a, b: ops.Conv(a, b, **attrs), [x, w], Onnx("Conv", onnx_window(attrs)))  # type: ignore[arg-type]
 
 
+def listed(right: Onnx) -> Callable[[Array, Array, Array], Array]:
+    """A convolution of the channels listed."""
+    return lambda x, w, channels: run_onnx(right, [x[:, channels], w], 1)[0]
+
+
 def transposed(x: Array, w: Array, **attrs: object) -> Case:
     make = lambda a, b: ops.ConvTranspose(a, b, **attrs)  # type: ignore[arg-type] # noqa: E731
     return Case(f"conv_transpose-{attrs}", make, [x, w], Onnx("ConvTranspose", onnx_window(attrs)))
@@ -49,6 +56,11 @@ CONV = [
     conv(f32(1, 3, 13), f32(2, 3, 5), strides=(2,), pads=(2, 2)),
     conv(f32(1, 2, 5, 4, 6), f32(3, 2, 2, 3, 1), pads=(1, 0, 0, 0, 1, 2)),
     conv(f32(0, 4, 7, 11), f32(6, 4, 3, 3)),
+    Case("conv-channels", lambda x, w, c: ops.Conv(x, w, c, pads=(1, 1, 1, 1)),
+         [IMAGE, f32(6, 3, 3, 3), np.array([3, 0, 3], np.int64)], listed(Onnx("Conv", {"pads": (1, 1, 1, 1)}))),
+    Case("conv-channels-groups", lambda x, w, c: ops.Conv(x, w, c, groups=2, strides=(2, 1)),
+         [f32(1, 40, 7, 11), f32(6, 2, 1, 3), np.array([39, 0, 17, 1], np.int32)],
+         listed(Onnx("Conv", {"group": 2, "strides": (2, 1)}))),
     Case(
         "conv-integer",
         lambda a, b: ops.Conv(a, b, accumulator=SI32),

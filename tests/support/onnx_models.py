@@ -40,8 +40,8 @@ def model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
-def compiled(proto: onnx.ModelProto, threads: int = 2) -> dlc.CompiledModel:
-    return dlc.compile(proto, cache=False, threads=threads)
+def compiled(proto: onnx.ModelProto, threads: int = 2, target: str = "host") -> dlc.CompiledModel:
+    return dlc.compile(proto, cache=False, threads=threads, target=target)
 
 
 def expected(proto: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -58,9 +58,11 @@ def assert_same(found: np.ndarray, wanted: np.ndarray, tolerance: float = 0.0) -
     np.testing.assert_allclose(found.astype(np.float64), wanted.astype(np.float64), rtol=tolerance, atol=tolerance)
 
 
-def check(proto: onnx.ModelProto, *cases: Mapping[str, np.ndarray], tolerance: float = 0.0) -> dlc.CompiledModel:
+def check(
+    proto: onnx.ModelProto, *cases: Mapping[str, np.ndarray], tolerance: float = 0.0, target: str = "host"
+) -> dlc.CompiledModel:
     """Run each case on the compiled model and on ONNX Runtime."""
-    ready = compiled(proto)
+    ready = compiled(proto, target=target)
     for feeds in cases:
         found = ready.run(feeds)
         for array, wanted in zip(found.values(), expected(proto, feeds), strict=True):

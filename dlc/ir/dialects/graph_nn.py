@@ -21,7 +21,20 @@ from dlc.ir.dialects.shape_rules import (
     window_shape,
 )
 from dlc.ir.expr import as_dim, as_expr
-from dlc.ir.opdef import FLOAT_TENSOR, NUMBER_TENSOR, PURE, TENSOR, AttrDef, attr, op_def, operand, rank, result
+from dlc.ir.opdef import (
+    FLOAT_TENSOR,
+    INTEGER_TENSOR,
+    NUMBER_TENSOR,
+    PURE,
+    TENSOR,
+    AttrDef,
+    attr,
+    op_def,
+    operand,
+    optional_operand,
+    rank,
+    result,
+)
 from dlc.ir.types import SI64, Layout, ScalarType, TensorType, Type
 
 Ints = tuple[int, ...]
@@ -75,10 +88,11 @@ class MatMul(Contraction):
 
 @op_def("graph.conv", traits={PURE})
 class Conv(Contraction):
-    """Convolution over 1 to 3 spatial axes of x (N,C,*S) with w (O,C/groups,*K)"""
+    """Convolution over 1 to 3 spatial axes of x (N,C,*S), or of the `channels` of x listed, with w (O,C/groups,*K)"""
 
     x = operand(NUMBER_TENSOR)
     w = operand(NUMBER_TENSOR)
+    channels = optional_operand(INTEGER_TENSOR, rank(1))  # each from 0 to the number that x has
     strides: AttrDef[Ints] = attr(())  # empty: ones
     pads: AttrDef[Ints] = attr(())  # before each axis, then after each; empty: zeros
     dilations: AttrDef[Ints] = attr(())
@@ -95,7 +109,8 @@ class Conv(Contraction):
         if not 3 <= len(x) <= 5 or len(x) != len(w):
             yield "c2: x and w must have one rank from 3 to 5"
             return
-        if not dims_may_match(x[1], as_dim(as_expr(w[1]) * self.groups)):
+        read = x[1] if self.channels is None else tensor(self.channels).shape[0]
+        if not dims_may_match(read, as_dim(as_expr(w[1]) * self.groups)):
             yield "c3: channels of x must equal channels of w times groups"
         if isinstance(w[0], int) and w[0] % self.groups:
             yield "c4: groups must divide the channels of the result"

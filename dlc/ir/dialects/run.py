@@ -58,11 +58,14 @@ class Call(Op):
     kernel = attr(kind=str)
     chunks = attr(kind=Expr)
     writes = attr(1)  # the last so many buffers are written, the others read
+    over: AttrDef[tuple[int, ...]] = attr(())  # buffers that are read; the one that is written may be any of them
     publishes: AttrDef[tuple[str, ...]] = attr(())  # the named dimensions that are known once it has run
 
     def check(self) -> Iterator[str]:
         if not 0 <= self.writes <= len(self.operands):
             yield f"c1: {self.writes} written buffers of {len(self.operands)}"
+        if self.over and (self.writes != 1 or max(self.over) >= len(self.operands) - 1):
+            yield "c2: one buffer may be written over those that are only read"
 
 
 @op_def("run.check")

@@ -47,7 +47,8 @@ def windows(x: Array, result: Sizes, window: Sizes, strides: Sequence[int], dila
     return view[(slice(None), slice(None), *steps, *taps)]
 
 
-def conv(op: ops.Conv, x: Array, w: Array) -> Array:
+def conv(op: ops.Conv, x: Array, w: Array, channels: Array | None = None) -> Array:
+    x = x if channels is None else x[:, channels]
     window, spatial = w.shape[2:], x.ndim - 2
     sizes = static(window_shape(x.shape[2:], window, op.strides, op.pads, op.dilations))
     view = windows(padded(x, sizes, window, op, 0), sizes, window, op.strides, op.dilations)

@@ -23,6 +23,7 @@ from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.types import Layout, TensorType
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.fusion_roles import is_inlined
+from dlc.passes.graph.joined import slice_of
 from dlc.passes.graph.layouts import (
     Placement,
     blocked_image,
@@ -180,6 +181,9 @@ class _Worker:
             return root.sizes[1] == tensor_type(root.x).shape[1]
         if root is not None:
             return True
+        if (part := slice_of(group)) is not None:
+            start = part.starts[1]
+            return isinstance(start, int) and start % self.lanes == 0 and (part.steps or (1, 1))[1] == 1
         return all(op.spec.has(ELEMENTWISE) or isinstance(op, graph_shape.Constant) for op in block.ops[:-1])
 
     def matmul(self, group: graph_flow.Group, root: graph_nn.MatMul) -> None:

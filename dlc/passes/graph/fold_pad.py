@@ -36,7 +36,7 @@ class PadBeforeConv(Pattern[Conv]):
             return NoMatch("x is not padded with zeros")
         if (pads := joined_pads(op.pads, pad)) is None:
             return NoMatch("the pad has symbols, or widens batch or channels")
-        rw.replace(op, rw.insert(rebuilt(op, [pad.x, op.w], {"pads": pads}), pad).result)
+        rw.replace(op, rw.insert(rebuilt(op, [pad.x, *op.operands[1:]], {"pads": pads}), pad).result)
         return None
 
 

@@ -81,8 +81,8 @@ class ScaleBeforeConv(Pattern[Conv]):
 
     def rewrite(self, op: Conv, rw: Rewriter) -> NoMatch | None:
         scale = op.x.defined_by(Mul)
-        if scale is None or scale.a.type != op.x.type:
-            return NoMatch("x is no product")
+        if scale is None or scale.a.type != op.x.type or op.channels is not None:
+            return NoMatch("x is no product, or not all of its channels are read")
         if not is_constant_expression(scale.b) or not is_constant_expression(op.w) or op.accumulator is not None:
             return NoMatch("the factor or the weights are no constants")
         count, shape = tensor(scale.b).elements, tensor(scale.b).shape

@@ -10,7 +10,7 @@ from dlc.ir.dialects import graph_flow, graph_nn
 from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, result_size
 from dlc.ir.expr import Dim
 from dlc.ir.types import Layout, TensorType
-from dlc.passes.graph.joined import concat_of, may_share
+from dlc.passes.graph.joined import concat_of, first_of, may_share, slice_of
 from dlc.passes.lower.tiles import best_tile
 from dlc.record import record
 from dlc.target import Target
@@ -149,7 +149,7 @@ class Placement:
         return halo_for(reader)
 
     def together(self) -> list[Value]:
-        """The value, the concatenations whose pieces it may be, their other pieces, and so on."""
+        """The value, the concatenations whose pieces it may be, their other pieces, its slices, and so on."""
         found = {self.value: None}
         waiting = [self.value]
         while waiting:
@@ -163,12 +163,13 @@ class Placement:
         return list(found)
 
     def _joins(self, group: graph_flow.Group) -> bool:
-        concat = concat_of(group)
-        if concat is None or not is_image(kind := tensor_type(group.result)):
+        if not is_image(kind := tensor_type(group.results[0])):
             return False
-        return may_share(
-            concat.axis, blocked_image(kind.rank, self.lanes, ()), [tensor_type(v) for v in group.operands]
-        )
+        layout = blocked_image(kind.rank, self.lanes, ())
+        if (part := slice_of(group)) is not None:
+            return first_of(part, layout) is not None
+        concat = concat_of(group)
+        return concat is not None and may_share(concat.axis, layout, [tensor_type(v) for v in group.operands])
 
     def layout(self, blocked: bool) -> Layout | None:
         """The layout for the value, if it is made in blocks or not."""

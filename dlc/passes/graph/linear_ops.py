@@ -49,7 +49,7 @@ def is_per_channel(value: Value, op: Linear) -> bool:
 
 def with_weights(op: Linear, weights: Value) -> Linear:
     """The same op with other weights."""
-    return rebuilt(op, [op.operands[0], weights])
+    return rebuilt(op, [op.operands[0], weights, *op.operands[2:]])
 
 
 def scaled_weights(rw: Rewriter, op: Linear, factor: Value) -> Value:

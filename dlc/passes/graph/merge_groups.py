@@ -59,7 +59,7 @@ class ConvOfNarrowGroups(Pattern[Conv]):
         if count > self.most or op.groups % count:
             return NoMatch("too many groups would be one")
         w = diagonal(rw, op.w, op.groups // count, count)
-        rw.replace(op, rw.insert(rebuilt(op, [op.x, w], {"groups": op.groups // count}), op).result)
+        rw.replace(op, rw.insert(rebuilt(op, [op.x, w, *op.operands[2:]], {"groups": op.groups // count}), op).result)
         return None
 
 

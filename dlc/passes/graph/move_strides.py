@@ -48,7 +48,7 @@ class StrideOfReaders(Pattern[Conv]):
             return NoMatch("no convolution would have less to do")
         sparse = recomputed(source, strides, source, rw)
         for reader in readers:
-            rw.replace(reader, rw.insert(rebuilt(reader, [sparse, reader.operands[1]], {"strides": ()}), reader,
+            rw.replace(reader, rw.insert(rebuilt(reader, [sparse, *reader.operands[1:]], {"strides": ()}), reader,
                                          before=reader).result)  # fmt: skip
         return None
 

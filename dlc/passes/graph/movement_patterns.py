@@ -165,6 +165,34 @@ class SliceOfConcat(Pattern[Slice]):
         return NoMatch("the slice lies in several parts")
 
 
+class ConcatOfSlices(Pattern[Concat]):
+    """Slices of one tensor that follow one another there too -> one slice, which may be all of it"""
+
+    def rewrite(self, op: Concat, rw: Rewriter) -> NoMatch | None:
+        for number, (left, right) in enumerate(pairwise(op.parts)):
+            a, b = left.defined_by(Slice), right.defined_by(Slice)
+            if a is None or b is None or not follows(a, b, op.axis):
+                continue
+            size = as_dim(as_expr(a.sizes[op.axis]) + as_expr(b.sizes[op.axis]))
+            both = Slice(a.x, starts=a.starts, sizes=(*a.sizes[: op.axis], size, *a.sizes[op.axis + 1 :]))
+            rw.insert(both, a, b)
+            made = Concat(*op.parts[:number], both.result, *op.parts[number + 2 :], axis=op.axis, layout=op.layout)
+            rw.replace(op, rw.insert(made).result)
+            return None
+        return NoMatch("no two parts are neighbours elsewhere")
+
+
+def follows(a: Slice, b: Slice, axis: int) -> bool:
+    """Whether b begins where a ends along an axis, and both are the same along all others."""
+    if a.x is not b.x or a.layout is not None or b.layout is not None or any(s != 1 for s in (*a.steps, *b.steps)):
+        return False
+    pairs = zip(a.starts, a.sizes, b.starts, b.sizes, strict=True)
+    return all(
+        as_expr(start) + as_expr(size) == as_expr(other) if number == axis else (start, size) == (other, length)
+        for number, (start, size, other, length) in enumerate(pairs)
+    )
+
+
 class PadOfPad(Pattern[Pad]):
     def rewrite(self, op: Pad, rw: Rewriter) -> NoMatch | None:
         inner = op.x.defined_by(Pad)
@@ -220,6 +248,6 @@ class ReadsBroadcast(Pattern[Elementwise | MatMul]):
 
 MOVEMENT_PATTERNS: tuple[AnyPattern, ...] = (
     Nothing(), ConcatOfOne(), ReshapeOfReshape(), TransposeOfTranspose(), TransposeOfOnes(), BroadcastOfBroadcast(),
-    BroadcastIsReshape(), SliceOfSlice(), ConcatOfConcat(), SliceOfConcat(), PadOfPad(), GatherIsSlice(),
-    ReadsBroadcast(),
+    BroadcastIsReshape(), SliceOfSlice(), ConcatOfConcat(), SliceOfConcat(), ConcatOfSlices(), PadOfPad(),
+    GatherIsSlice(), ReadsBroadcast(),
 )  # fmt: skip

@@ -5,6 +5,7 @@
     a transpose that moves only axes of size 1                      ->  reshape
     an elementwise op, or a matmul, of a broadcast                  ->  of what is broadcast: they broadcast themselves
     slice of concat                                                 ->  slice of the part it lies in
+    concat of slices that lie side by side                          ->  of one slice
     gather by a constant number or by consecutive ones              ->  slice
     f(reshape(x)), f(transpose(x)) for elementwise f                ->  reshape(f(x)), transpose(f(x))
     slice(transpose(x)), slice or transpose of a reshape by 1s      ->  the reshape or transpose comes last

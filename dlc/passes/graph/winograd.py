@@ -54,6 +54,8 @@ class ConvByWinograd(Pattern[Conv]):
         x, w, y = tensor(op.x), tensor(op.w), tensor(op.result)
         if w.shape[2:] != (WINDOW, WINDOW) or any(n != 1 for n in (*op.strides, *op.dilations)) or op.groups != 1:
             return NoMatch("not a dense 3 x 3 convolution of stride 1")
+        if op.channels is not None:
+            return NoMatch("it reads some channels only")
         if x.scalar != F32 or y.scalar != F32:
             return NoMatch("not in f32")
         if op.w.defined_by(Constant) is None:

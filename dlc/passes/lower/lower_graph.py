@@ -5,8 +5,8 @@
 
 Groups that are the same but for their operands share a kernel. A reshape is a view. What `main` returns is written
 straight into the caller's buffers where one group computes it, and copied there otherwise. The parts of a concatenation
-are written into its memory where they are pieces of it (`passes/graph/joined.py`). A tensor with a halo has the halo
-zeroed by a small kernel of its own before it is written.
+are written into its memory where they are pieces of it, and such slices are views (`passes/graph/joined.py`). A tensor
+with a halo has the halo zeroed by a small kernel of its own before it is written.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from dlc.ir.types import BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
-from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of
+from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of, views
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
+from dlc.passes.lower.in_place import replaceable
 from dlc.passes.lower.work import operations, performed
 from dlc.record import record
 
@@ -60,6 +61,7 @@ class _Lowering:
         self.kernels: dict[object, str] = {}
         self.destinations: dict[Value, Value] = {}
         self.pieces: dict[Value, Piece] = {}  # values that lie in a concatenation
+        self.views: dict[Value, Piece] = {}  # slices that lie in what they are taken from
         self.wholes: dict[Value, Value] = {}  # the buffers of these concatenations
         self.uppers: dict[str, Expr] = {}  # of the sizes that kernels have found so far
 
@@ -71,6 +73,7 @@ class _Lowering:
         for value, out in zip(returned, outputs, strict=True):
             self.claim(value, out)
         self.pieces = pieces(self.old, self.destinations)
+        self.views = views(self.old, {**self.destinations, **self.pieces})
         for op in self.old.block.ops[:-1]:
             self.op(op)
         for value, out in zip(returned, outputs, strict=True):
@@ -111,6 +114,8 @@ class _Lowering:
                 self.reshape(op)
             case graph_flow.Group() if op.results[0] in self.wholes:
                 self.concat(op)
+            case graph_flow.Group() if op.results[0] in self.views:
+                self.slice(op)
             case graph_flow.Group():
                 self.group(op, [self.result_buffer(v) for v in op.results])
             case _:
@@ -124,6 +129,12 @@ class _Lowering:
 
     def view(self, buffer: Value, kind: BufferType, loc: Location) -> Value:
         return buffer if buffer.type == kind else self.block.append(run.View(buffer, type=kind, loc=loc)).result
+
+    def slice(self, group: graph_flow.Group) -> None:
+        piece, kind = self.views[group.result], tensor_type(group.result)
+        whole = self.buffers[piece.whole]
+        view = run.View(whole, type=kind.buffer(_space(whole)), first=piece.first, loc=group.loc)
+        self.buffers[group.result] = self.block.append(view).result
 
     def piece(self, piece: Piece, kind: TensorType, loc: Location) -> Value:
         """The part of a concatenation's buffer that a value is written to."""
@@ -199,6 +210,9 @@ class _Lowering:
             self.add(lowered.func, tuple(found))
             self.kernels[key] = name
         self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc, tuple(found))
+        call = self.block.ops[-1]
+        if isinstance(call, run.Call) and call.writes == 1 and (over := replaceable(group)):
+            call.attrs["over"] = over
         if found:
             self.publish(found)
 

@@ -1,10 +1,12 @@
 """Give every buffer of the arena its place, and every constant its place among the weights.
 
-A buffer is alive from the first call that touches it to the last. Buffers whose lives overlap must not: placing them is
-interval colouring with sizes, done greedily, larger buffers first, each at the lowest offset that is free during its
-life (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020, section 4.2). Buffers whose
-size depends on named dimensions come behind the others; those of equal size share a place when their lives allow. A
-dimension that a kernel finds out counts with its upper bound.
+A buffer is alive from the first call that touches it to the last. One that is written where a kernel reads another for
+the last time, element by element, takes over its place (`in_place.py`): the two are one, with one life.
+
+Buffers whose lives overlap must not: placing them is interval colouring with sizes, done greedily, larger buffers
+first, each at the lowest offset that is free during its life (Pisarchyk and Lee, "Efficient memory management for deep
+neural net inference", 2020, section 4.2). Buffers whose size depends on named dimensions come behind the others; those
+of equal size share a place when their lives allow. A dimension that a kernel finds out counts with its upper bound.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import ClassVar
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module, Value
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr, const
+from dlc.ir.expr import Expr, as_expr, const, product
 from dlc.ir.levels import Level
 from dlc.ir.size_bounds import Uppers, elements_at_most, upper_bounds
 from dlc.ir.types import BufferType
@@ -47,11 +49,11 @@ def places(main: Func) -> list[object]:
     return [main.attrs.get("workspace"), main.attrs.get("weights"), *offsets]
 
 
-@record(frozen=False)
+@record(frozen=False, eq=False)
 class Life:
-    """A buffer of the arena, its size in bytes and the calls between which it is alive (inclusive)."""
+    """Buffers in one place of the arena, their size in bytes and the calls between which it is in use (inclusive)."""
 
-    op: run.Alloc
+    ops: list[run.Alloc]
     size: Expr
     first: int
     last: int
@@ -66,38 +68,66 @@ def byte_size(kind: BufferType, uppers: Uppers = MappingProxyType({})) -> Expr:
     return (size + (ALIGN - 1)) // ALIGN * ALIGN
 
 
-def lives(main: Func) -> list[Life]:
-    """The buffers of the arena with their lives."""
+def lives(main: Func, in_place: bool = True) -> list[Life]:
+    """The buffers of the arena with their lives; those written in place joined to what they are written over."""
     found: dict[Value, Life] = {}
     behind: dict[Value, Value] = {}
     uppers = upper_bounds(main)
     for number, op in enumerate(main.block.ops):
         if isinstance(op, run.Alloc):
-            found[op.result] = Life(op, byte_size(op.type, uppers), number, number)
+            found[op.result] = Life([op], byte_size(op.type, uppers), number, number)
         elif isinstance(op, run.View):
             behind[op.result] = behind.get(op.buffer, op.buffer)
         for value in op.operands:
             life = found.get(behind.get(value, value))
             if life is not None and isinstance(op, run.Call):
                 life.last = number
-    return list(found.values())
+    for number, op in enumerate(main.block.ops):
+        if in_place and isinstance(op, run.Call) and op.over:
+            take_over(op, number, found, behind)
+    return list(dict.fromkeys(found.values()))
+
+
+def take_over(call: run.Call, number: int, found: dict[Value, Life], behind: dict[Value, Value]) -> None:
+    """Have the buffer that a call writes continue the life of one that ends there, if it may and there is one."""
+    written = call.operands[-1]
+    roots = [behind.get(value, value) for value in call.operands]
+    if written not in found or roots.count(written) != 1:
+        return
+    for root in (roots[at] for at in call.over):
+        life, new = found.get(root), found[written]
+        if life is None or life.last != number or roots.count(root) != 1 or elements(root) != elements(written):
+            continue
+        if life.size == new.size and not touched_before(call, new.first, number, written, behind):
+            life.ops += new.ops
+            life.last = new.last
+            found[written] = life
+            return
+
+
+def touched_before(call: run.Call, first: int, last: int, written: Value, behind: dict[Value, Value]) -> bool:
+    """Whether calls before this one do more to the buffer that it writes than to zero its halo."""
+    ops = call.parent.ops[first:last] if call.parent is not None else []
+    roots = [{behind.get(value, value) for value in op.operands} for op in ops if isinstance(op, run.Call)]
+    return any(written in each and len(each) > 1 for each in roots)
+
+
+def elements(buffer: Value) -> Expr:
+    kind = buffer.type
+    if not isinstance(kind, BufferType):
+        raise InternalError(f"{kind} is not a buffer")
+    return as_expr(product(kind.shape))
 
 
 def place_buffers(main: Func) -> None:
-    known = [life for life in lives(main) if life.size.is_const]
-    known.sort(key=lambda life: (-life.size.value, life.first))
-    placed: list[tuple[int, Life]] = []
-    for life in known:
-        offset = 0
-        for start, other in sorted((s, o) for s, o in placed_around(placed, life)):
-            if start - offset >= life.size.value:
-                break
-            offset = max(offset, start + other)
-        placed.append((offset, life))
-        life.op.attrs["offset"] = const(offset)
-    total: Expr = const(max((offset + life.size.value for offset, life in placed), default=0))
+    # longer lives leave less room for others: now and then it takes less memory to write nothing in place
+    plans = [(alive, placed_known(alive)) for alive in (lives(main), lives(main, in_place=False))]
+    alive, placed = min(plans, key=lambda plan: end_of(plan[1]))
+    for offset, life in placed:
+        give(life, const(offset))
+    total: Expr = const(end_of(placed))
     slots: list[tuple[Expr, Expr, list[Life]]] = []  # size, offset, who lives there
-    for life in lives(main):
+    for life in alive:
         if life.size.is_const:
             continue
         slot = next((s for s in slots if s[0] == life.size and not any(life.overlaps(o) for o in s[2])), None)
@@ -106,8 +136,31 @@ def place_buffers(main: Func) -> None:
             slots.append(slot)
             total = total + life.size
         slot[2].append(life)
-        life.op.attrs["offset"] = slot[1]
+        give(life, slot[1])
     main.attrs["workspace"] = total
+
+
+def placed_known(alive: list[Life]) -> list[tuple[int, Life]]:
+    """Offsets for the buffers of known size."""
+    known = sorted((life for life in alive if life.size.is_const), key=lambda life: (-life.size.value, life.first))
+    placed: list[tuple[int, Life]] = []
+    for life in known:
+        offset = 0
+        for start, other in sorted((s, o) for s, o in placed_around(placed, life)):
+            if start - offset >= life.size.value:
+                break
+            offset = max(offset, start + other)
+        placed.append((offset, life))
+    return placed
+
+
+def end_of(placed: list[tuple[int, Life]]) -> int:
+    return max((offset + life.size.value for offset, life in placed), default=0)
+
+
+def give(life: Life, offset: Expr) -> None:
+    for op in life.ops:
+        op.attrs["offset"] = offset
 
 
 def placed_around(placed: list[tuple[int, Life]], life: Life) -> list[tuple[int, int]]:

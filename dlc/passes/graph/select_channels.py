@@ -7,12 +7,12 @@
 All that such a chain of movements starts from is joined once, and each convolution has a list of the channels that it
 reads; its weights are sorted as these lie in memory. So that the parts can be written straight into the whole
 (`joined.py`), those of broken blocks are computed with more channels: lanes that are there anyway.
-What else reads a result of the chain gets it by one gather.
+What else reads a result of such a chain gets it by one gather.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 import numpy as np
 
@@ -55,6 +55,12 @@ class _Worker:
             found = [n for n, value in enumerate(op.operands) if self.origins.is_moved(value)]
             if found and not isinstance(op, Concat):
                 self.moved[op] = found
+        self.listed = {  # what convolutions will read so: only of that the others' gathers are worth it
+            source
+            for op, numbers in self.moved.items()
+            if numbers[0] == 0 and selects(op) and op.operands[0] in self.origins.shuffled
+            for source in self.origins.sources[op.operands[0]]
+        }
         self.whole: dict[Value, Value] = {}  # sources with enough channels to fill blocks
         self.joined: dict[tuple[Value, ...], Value] = {}
         self.gathered: dict[Value, Value] = {}
@@ -66,14 +72,15 @@ class _Worker:
             return
         for number in self.moved.get(op, ()):
             value = op.operands[number]
-            if value not in self.origins.shuffled:
+            sources = self.origins.sources[value]
+            if value not in self.origins.shuffled or self.listed.isdisjoint(sources):
                 continue
             self.rw.root = op
-            base = self.base(self.origins.sources[value])
+            base = self.base(sources)
             if base is None:
                 continue
             places = self.places(value)
-            if isinstance(op, Conv) and number == 0 and selects(op):
+            if number == 0 and selects(op):
                 self.select(op, base, places)
                 return
             if value not in self.gathered:
@@ -146,8 +153,10 @@ class _Worker:
         return self.rw.insert(Pad(value, before=(0,) * len(after), after=after), before=reader).result
 
 
-def selects(op: Conv) -> bool:
-    """Whether a convolution can have a list of channels."""
+def selects(op: Op) -> TypeGuard[Conv]:
+    """Whether an op is a convolution that can have a list of channels."""
+    if not isinstance(op, Conv):
+        return False
     return op.groups == 1 and op.channels is None and is_constant(op.w) and tensor(op.x).scalar.is_float
 
 

@@ -86,7 +86,7 @@ ALGORITHMS: tuple[Pass, ...] = (
     PhasesToChannels(),
     FoldConstants(),  # computes the weights that these two left as expressions: winograd asks for constants
     Winograd(),  # after all folding into weights, before fusion: what it makes takes an epilogue too
-    Strassen(),  # as late, and before split-depth, which it makes needless
+    Strassen(),  # as late, and before split-depth, whose slices it would take one by one
     EliminateCommonSubexpressions(),  # products that read the same share what strassen makes of it
     FoldConstants(),  # transforms the weights
     EliminateDeadCode(),

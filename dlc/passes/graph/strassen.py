@@ -31,6 +31,7 @@ EPSILON = 2.0**-24  # unit roundoff of f32
 # A quarter of the result is a sum of two or four products, whose factors are elements or sums of two. For independent
 # elements of variance 1 the terms' variances add up to 4 or 12 where the plain product has 2: twice as far off.
 ERROR_GROWTH = 2.0
+DEEPEST = 2048  # of deeper products so much of a comes from beyond the cache that two threads gain nothing
 USUAL_ROWS = 128  # where their number has a name
 FEW_ROWS = 56  # fewer, should there be so few at run time, are multiplied plainly: reading weights is what takes time
 
@@ -67,6 +68,8 @@ class MatMulByStrassen(Pattern[MatMul]):
             return NoMatch("the size of the weight is not known")
         if not isinstance(rows, int) and a.rank < 3:
             return NoMatch("the rows may be single ones of a batch")
+        if depth > DEEPEST:
+            return NoMatch("the product is too deep")
         if depth % 2 or EPSILON * ERROR_GROWTH * math.sqrt(depth) > self.error:
             return NoMatch("the depth is odd, or so large that errors might be")
         usual = rows if isinstance(rows, int) else max(USUAL_ROWS, least_rows(rows))

@@ -23,15 +23,14 @@ from dlc.ir.levels import Level
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.ir.types import F32
 from dlc.passes.base import Pass, PassContext
+from dlc.passes.graph.rounding import expected_error
 from dlc.passes.graph.strassen_costs import MOST_TILES, matmul_cycles, strassen_plan
 from dlc.record import record
 from dlc.target import Target
 
-EPSILON = 2.0**-24  # unit roundoff of f32
 # A quarter of the result is a sum of two or four products, whose factors are elements or sums of two. For independent
 # elements of variance 1 the terms' variances add up to 4 or 12 where the plain product has 2: twice as far off.
 ERROR_GROWTH = 2.0
-DEEPEST = 2048  # of deeper products so much of a comes from beyond the cache that two threads gain nothing
 USUAL_ROWS = 128  # where their number has a name
 FEW_ROWS = 56  # fewer, should there be so few at run time, are multiplied plainly: reading weights is what takes time
 
@@ -68,14 +67,12 @@ class MatMulByStrassen(Pattern[MatMul]):
             return NoMatch("the size of the weight is not known")
         if not isinstance(rows, int) and a.rank < 3:
             return NoMatch("the rows may be single ones of a batch")
-        if depth > DEEPEST:
-            return NoMatch("the product is too deep")
-        if depth % 2 or EPSILON * ERROR_GROWTH * math.sqrt(depth) > self.error:
-            return NoMatch("the depth is odd, or so large that errors might be")
+        if expected_error(ERROR_GROWTH, depth) > self.error:
+            return NoMatch("the product is so deep that errors might be large")
         usual = rows if isinstance(rows, int) else max(USUAL_ROWS, least_rows(rows))
         plan = strassen_plan(usual, depth, columns, self.target)
         if plan is None or matmul_cycles(usual, depth, columns, self.target) < self.gain * plan.cycles:
-            return NoMatch("the plain product is predicted to be as fast")
+            return NoMatch("the sizes do not suit, or the plain product is predicted to be as fast")
         few = FEW_ROWS if not isinstance(rows, int) and least_rows(rows) < FEW_ROWS else 0
         part = plan.part if isinstance(rows, int) else max(MOST_TILES, -(-FEW_ROWS // plan.rows))
         taken = rw.insert(StrassenInput(op.a, rows=plan.rows, quarters=few > 0))

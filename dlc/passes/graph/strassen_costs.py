@@ -8,6 +8,7 @@ from dlc.passes.lower.tiles import PANEL_VECTORS, best_rows, best_tile, tile_cyc
 from dlc.record import record
 from dlc.target import Target
 
+DEEPEST = 2048  # of deeper products so much of a comes from beyond the cache that two threads gain nothing
 MOST_TILES = 12  # of rows of a half at a time: their products for a panel stay in the second level of the cache
 SHARE_OF_MEMORY = 0.5  # of its bandwidth for one core's weights, since cores share it
 SUMS_IN_L2 = 20.0  # bytes a cycle that making the sums of a's quarters reads and writes
@@ -33,10 +34,10 @@ def matmul_cycles(rows: int, depth: int, columns: int, target: Target) -> float:
 
 
 def strassen_plan(rows: int, depth: int, columns: int, target: Target) -> StrassenPlan | None:
-    """The cheapest tile whose vectors divide half the columns; None if there is none."""
+    """The cheapest tile whose vectors divide half the columns; None if there is none, or the depth does not suit."""
     lanes = target.facts.lanes(32)
     half = -(-rows // 2)
-    if not rows or not depth or not columns or columns % (2 * lanes):
+    if not rows or not depth or not columns or columns % (2 * lanes) or depth % 2 or depth > DEEPEST:
         return None
     blocks = columns // (2 * lanes)
     plans = []
@@ -52,7 +53,7 @@ def strassen_plan(rows: int, depth: int, columns: int, target: Target) -> Strass
 def predicted_products(rows: int, depth: int, columns: int, target: Target) -> dict[str, float]:
     """Cycles of each algorithm."""
     found = {"plain": matmul_cycles(rows, depth, columns, target)}
-    plan = None if depth % 2 else strassen_plan(rows, depth, columns, target)
+    plan = strassen_plan(rows, depth, columns, target)
     if plan is not None:
         found[f"Strassen, {plan.part} tiles of {plan.rows} x {plan.panel} at a time"] = plan.cycles
     return found

@@ -9,7 +9,6 @@ weights to read. The choice falls per convolution, by predicted cycles and by ho
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 from dlc.ir.core import Module, Value
@@ -23,10 +22,9 @@ from dlc.ir.types import F32
 from dlc.ir.winograd import TILES, error_growth
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.conv_costs import ConvSize, WinogradPlan, direct_cycles, known, winograd_plan
+from dlc.passes.graph.rounding import expected_error
 from dlc.record import record
 from dlc.target import Target
-
-EPSILON = 2.0**-24  # unit roundoff of f32
 
 
 @record
@@ -75,7 +73,7 @@ class ConvByWinograd(Pattern[Conv]):
         return None
 
     def best_plan(self, size: ConvSize) -> WinogradPlan | None:
-        tiles = [tile for tile in TILES if error_bound(tile, size.inputs) <= self.error]
+        tiles = [tile for tile in TILES if expected_error(error_growth(tile), size.inputs) <= self.error]
         plans = [winograd_plan(size, tile, self.target) for tile in tiles]
         return min(plans, key=lambda plan: plan.weighted, default=None)
 
@@ -90,10 +88,3 @@ def in_steps(op: Conv, u: Value, plan: WinogradPlan, rw: Rewriter) -> Value:
     taken = rw.insert(WinogradInput(op.x, tile=plan.tile, pads=op.pads))
     products = rw.insert(MatMul(taken.result, u))
     return rw.insert(WinogradOutput(products.result, size=(images, *size), tile=plan.tile)).result
-
-
-def error_bound(tile: int, inputs: int) -> float:
-    """How far results may be off, as a share of the largest: the rounding errors of a sum of `inputs` terms, which
-    average out, grown by the transforms.
-    """
-    return EPSILON * error_growth(tile) * math.sqrt(inputs)

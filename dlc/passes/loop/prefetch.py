@@ -72,12 +72,11 @@ def _ask(loads: list[vec.Load], outer: loop.For, tiles: loop.For | None, inner: 
     load = loads[0]
     indices = list(index_operands(load))
     k = sym(f"d{indices.index(inner.variable)}")
-    following = {f"d{n}": sym(f"d{n}") + 1 for n, value in enumerate(indices) if value is outer.variable}
     parts = shares(tiles)
     step = load.at[row]
     if tiles is not None and parts > 1:
         step = step + _extent(load.buffer, row) * _place(tiles.variable, indices)
-    at = [e.substitute(following) for e in load.at]
+    at = [e.substitute(_next(outer, indices)) for e in load.at]
     width = _extent(load.buffer, row + 1)
     if parts > 1 and row + 2 == len(at) and width.is_const:  # rows side by side: each step goes on where the last ended
         share = -(-width.value // parts)
@@ -94,18 +93,22 @@ def _ask(loads: list[vec.Load], outer: loop.For, tiles: loop.For | None, inner: 
 
 
 def _ask_for_rows(inner: loop.For, outer: loop.For, buffer: Value) -> bool:
-    """Where `inner` reads rows of a matrix from front to back, broadcasting its elements: a line in each step."""
+    """Where `inner` reads rows of a matrix from front to back, broadcasting its elements."""
     rows = [op for op in inner.block.ops if isinstance(op, buf.Load) and op.buffer is buffer and _along(op, inner)]
     if not rows or outer.variable not in index_operands(rows[0]):
         return False
     load = rows[0]
     indices = index_operands(load)
     k = sym(f"d{indices.index(inner.variable)}")
-    following = {f"d{n}": sym(f"d{n}") + 1 for n, value in enumerate(indices) if value is outer.variable}
-    at = [e.substitute(following) for e in load.at]
+    at = [e.substitute(_next(outer, indices)) for e in load.at]
     at[-1] = at[-1] + k * (len(rows) - 1)  # the rows lie behind one another: each step asks for as much as it reads
     inner.block.insert_after(rows[-1], vec.Prefetch(buffer, *indices, at=tuple(at), loc=load.loc))
     return True
+
+
+def _next(outer: loop.For, indices: list[Value]) -> dict[str, Expr]:
+    """What stands for the variable of `outer` in its next iteration, in expressions over `indices`."""
+    return {f"d{n}": sym(f"d{n}") + 1 for n, value in enumerate(indices) if value is outer.variable}
 
 
 def _along(load: buf.Load, inner: loop.For) -> bool:

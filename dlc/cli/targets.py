@@ -14,8 +14,8 @@ from dlc.target import ALL_TARGETS, Target, host_can_run
 def targets_command(as_json: bool) -> None:
     """List the machines that dlc compiles for, and what `host` stands for here.
 
-    Any other combination can be named: a level, then +feature or -feature, then cache sizes, as in
-    x86-64-v3+avxvnni@l1=48K,l2=2M.
+    Any other combination can be named: a level, then +feature or -feature, then cache sizes and the bits that
+    vector units take at once, as in x86-64-v4+avx512vnni@l1=32K,l2=1M,datapath=256.
     """
     rows = [row_of(known.target, known.target.name, known.machines) for known in ALL_TARGETS]
     host = host_row()

@@ -34,6 +34,7 @@ class Facts:
     """The numbers a schedule's analytic defaults are computed from."""
 
     vector_bits: int
+    datapath_bits: int  # what of a vector the units take at once
     vector_registers: int
     has_fma: bool
     has_masked_ops: bool  # a predicated load, store or arithmetic op costs what the plain one costs
@@ -58,6 +59,11 @@ class Facts:
     @property
     def l3_bytes(self) -> int:
         return self.caches.l3
+
+    @property
+    def passes(self) -> int:
+        """How often an instruction on a whole vector occupies a unit: counts of ports and latencies are of one pass."""
+        return self.vector_bits // self.datapath_bits
 
     def lanes(self, bits: int) -> int:
         """How many elements of `bits` bits a vector register holds."""
@@ -128,11 +134,17 @@ def typical_caches(arch: Arch, features: frozenset[str]) -> CacheSizes:
     return TYPICAL_CACHES[best_level(arch, features).name]
 
 
-def facts_of(arch: Arch, features: frozenset[str], caches: CacheSizes | None) -> Facts:
-    """Everything the tables say about a machine; `caches` where its own are known."""
-    unit = next(unit for unit in VECTOR_UNITS[arch] if unit.feature in features)
+def vector_unit(arch: Arch, features: frozenset[str]) -> VectorUnit:
+    """The widest that a machine with these features has."""
+    return next(unit for unit in VECTOR_UNITS[arch] if unit.feature in features)
+
+
+def facts_of(arch: Arch, features: frozenset[str], caches: CacheSizes | None, datapath: int | None) -> Facts:
+    """Everything the tables say about a machine; `caches` and `datapath` where its own are known."""
+    unit = vector_unit(arch, features)
     return Facts(
         vector_bits=unit.bits,
+        datapath_bits=datapath or unit.bits,
         vector_registers=unit.registers,
         has_fma=arch == "aarch64" or "fma" in features,
         has_masked_ops=unit.masked_ops,

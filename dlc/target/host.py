@@ -18,12 +18,30 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 @record
+class Narrow:
+    """Processors whose units take `bits` of a wider vector at a time."""
+
+    vendor: str
+    family: int
+    models: tuple[range, ...]
+    bits: int
+
+    def holds(self, vendor: str, family: int, model: int) -> bool:
+        return (vendor, family) == (self.vendor, self.family) and any(model in models for models in self.models)
+
+
+# Zen 4 (AMD, "Software Optimization Guide for the AMD Zen4 Microarchitecture", 57647).
+NARROW = (Narrow("AuthenticAMD", 25, (range(0x10, 0x20), range(0x60, 0xB0)), 256),)
+
+
+@record
 class Host:
-    """This machine: every known feature it has, and its caches if the system tells them."""
+    """This machine: every known feature it has, and its caches and vector datapath if the system tells them."""
 
     arch: Arch
     features: frozenset[str]
     caches: CacheSizes | None
+    datapath: int | None = None  # bits
 
 
 def detect_host() -> Host:
@@ -35,8 +53,9 @@ def detect_host() -> Host:
             f"this host is a {machine or 'machine of unknown kind'}, which dlc has no code generator for",
             hint="name a target to compile for another machine; `dlc targets` lists them",
         )
-    reported = x86_features(read_text(CPUINFO)) if arch == "x86-64" else aarch64_features(hwcaps())
-    return Host(arch, complete(arch, reported), host_caches(CACHES))
+    cpuinfo = read_text(CPUINFO) if arch == "x86-64" else ""
+    reported = x86_features(cpuinfo) if arch == "x86-64" else aarch64_features(hwcaps())
+    return Host(arch, complete(arch, reported), host_caches(CACHES), x86_datapath(cpuinfo))
 
 
 def complete(arch: Arch, reported: frozenset[str]) -> frozenset[str]:
@@ -56,6 +75,16 @@ def x86_features(cpuinfo: str) -> frozenset[str]:
         return frozenset()
     flags = frozenset(flag_lines[0]).intersection(*flag_lines[1:])
     return frozenset(feature.name for feature in FEATURES.values() if feature.cpuinfo in flags and feature.cpuinfo)
+
+
+def x86_datapath(cpuinfo: str) -> int | None:
+    """Bits of a vector that the units of this processor take at once, where the table says so."""
+    first: dict[str, str] = {}
+    for line in cpuinfo.splitlines():
+        key, _, value = line.partition(":")
+        first.setdefault(key.strip(), value.strip())
+    numbers = parse_number(first.get("cpu family", "")), parse_number(first.get("model", ""))
+    return next((narrow.bits for narrow in NARROW if narrow.holds(first.get("vendor_id", ""), *numbers)), None)
 
 
 def aarch64_features(words: dict[int, int]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""A machine to compile for: its architecture, its features and, where known, its caches."""
+"""A machine to compile for: its architecture, its features and, where known, its caches and vector datapath."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import Literal
 
 from dlc.errors import InternalError, UserError
 from dlc.record import record
-from dlc.target.facts import CacheSizes, Facts, facts_of, typical_caches
+from dlc.target.facts import CacheSizes, Facts, facts_of, typical_caches, vector_unit
 from dlc.target.features import (
     FEATURES,
     LEVELS,
@@ -25,6 +25,8 @@ from dlc.target.host import UNITS, Host, detect_host, parse_number
 TRIPLES: dict[Arch, str] = {"x86-64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}
 ELF_MACHINES: dict[Arch, int] = {"x86-64": 62, "aarch64": 183}  # EM_X86_64, EM_AARCH64
 
+DATAPATHS = (64, 128, 256)
+
 SPELLINGS = {"x86-64-v1": "x86-64", "x86_64": "x86-64", "amd64": "x86-64", "arm64": "aarch64", "armv8-a": "aarch64"}
 
 
@@ -38,6 +40,7 @@ class Target:
     arch: Arch
     features: tuple[str, ...] = ()
     caches: CacheSizes | None = None  # None: the table's sizes for the level
+    datapath: int | None = None  # bits that the vector units take at once; None: a whole vector
 
     def __post_init__(self) -> None:
         if self.arch not in TRIPLES:
@@ -48,18 +51,24 @@ class Target:
         object.__setattr__(self, "features", tuple(sorted(complete)))
         if self.caches == typical_caches(self.arch, complete):
             object.__setattr__(self, "caches", None)
+        if self.datapath is not None:
+            widest = vector_unit(self.arch, complete).bits
+            if self.datapath not in DATAPATHS:
+                raise UserError(f"target: a datapath has {one_of(map(str, DATAPATHS))} bits, not '{self.datapath}'")
+            if self.datapath >= widest:
+                object.__setattr__(self, "datapath", None)
 
     @staticmethod
     def parse(text: str) -> "Target":
-        """Read `LEVEL[+feature|-feature]...[@l1=48K,l2=2M,l3=16M]`, or `host` in LEVEL's place."""
-        machine, at, sizes = text.strip().partition("@")
+        """Read `LEVEL[+feature|-feature]...[@l1=48K,l2=2M,l3=16M,datapath=256]`, or `host` in LEVEL's place."""
+        machine, at, numbers = text.strip().partition("@")
         base, changes = split_base(machine)
         known = detect_host() if base == "host" else level_host(base)
         features = known.features
         for sign, name in changes:
             features = changed(features, sign, name, known.arch)
-        caches = parse_caches(sizes, text) if at else known.caches
-        return Target(known.arch, tuple(features), caches)
+        caches, datapath = parse_numbers(numbers, text) if at else (None, None)
+        return Target(known.arch, tuple(features), caches or known.caches, datapath or known.datapath)
 
     @staticmethod
     def host() -> "Target":
@@ -80,7 +89,7 @@ class Target:
     def name(self) -> str:
         """The shortest text that parses to this target."""
         extra = [name for name in self.extra_features if not self._follows_from_others(name)]
-        return "+".join((self.level.name, *extra)) + print_caches(self.caches)
+        return "+".join((self.level.name, *extra)) + print_numbers(self.caches, self.datapath)
 
     def _follows_from_others(self, name: str) -> bool:
         return any(name in with_implied((other,)) for other in self.extra_features if other != name)
@@ -126,7 +135,7 @@ class Target:
     @cached_property
     def facts(self) -> Facts:
         """What schedules ask about the machine."""
-        return facts_of(self.arch, frozenset(self.features), self.caches)
+        return facts_of(self.arch, frozenset(self.features), self.caches, self.datapath)
 
 
 def host_can_run(target: Target) -> tuple[bool, tuple[str, ...]]:
@@ -191,20 +200,32 @@ def one_of(names: Iterable[str]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
-def parse_caches(text: str, target: str) -> CacheSizes:
-    """Read `l1=48K,l2=2M,l3=16M`; l3 may be absent."""
+def parse_numbers(text: str, target: str) -> tuple[CacheSizes | None, int | None]:
+    """Read `l1=48K,l2=2M,l3=16M,datapath=256`: cache sizes, of which l3 may be absent, a datapath, or both."""
     pairs = [part.partition("=")[::2] for part in text.split(",")]
-    sizes = {name: parse_number(size) for name, size in pairs}
-    well_formed = len(sizes) == len(pairs) and {"l1", "l2"} <= sizes.keys() <= {"l1", "l2", "l3"}
-    if not well_formed or not sizes["l1"] or not sizes["l2"]:
-        raise UserError(f"target '{target}': expected cache sizes such as '@l1=48K,l2=2M,l3=16M', got '@{text}'")
-    return CacheSizes(sizes["l1"], sizes["l2"], sizes.get("l3", 0))
+    numbers = {name: parse_number(number) for name, number in pairs}
+    datapath = numbers.pop("datapath", None)
+    well_formed = len(numbers) + (datapath is not None) == len(pairs) and datapath != 0
+    if numbers:
+        well_formed &= {"l1", "l2"} <= numbers.keys() <= {"l1", "l2", "l3"} and bool(numbers["l1"] and numbers["l2"])
+    if not well_formed:
+        raise UserError(
+            f"target '{target}': expected cache sizes such as '@l1=48K,l2=2M,l3=16M' or '@datapath=256', got '@{text}'"
+        )
+    return CacheSizes(numbers["l1"], numbers["l2"], numbers.get("l3", 0)) if numbers else None, datapath
 
 
-def print_caches(caches: CacheSizes | None) -> str:
-    if caches is None:
-        return ""
-    return f"@l1={print_size(caches.l1)},l2={print_size(caches.l2)},l3={print_size(caches.l3)}"
+def print_numbers(caches: CacheSizes | None, datapath: int | None) -> str:
+    """What `parse_numbers` reads, with the sign before it; nothing if there is nothing to say."""
+    parts = []
+    if caches is not None:
+        parts += [
+            f"{name}={print_size(size)}"
+            for name, size in zip(("l1", "l2", "l3"), (caches.l1, caches.l2, caches.l3), strict=True)
+        ]
+    if datapath is not None:
+        parts.append(f"datapath={datapath}")
+    return "@" + ",".join(parts) if parts else ""
 
 
 def print_size(size: int) -> str:

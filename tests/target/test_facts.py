@@ -45,6 +45,13 @@ def test_caches_come_from_the_target_or_the_table() -> None:
     assert (own.l1_bytes, own.l2_bytes, own.l3_bytes) == (48 << 10, 2 << 20, 30 << 20)
 
 
+def test_narrow_datapaths_take_several_passes() -> None:
+    assert facts("x86-64-v4").passes == 1
+    assert facts("x86-64-v4@datapath=256").passes == 2
+    assert facts("x86-64-v3@datapath=128").passes == 2
+    assert facts("x86-64-v3@datapath=256").passes == 1
+
+
 @pytest.mark.parametrize("known", ALL_TARGETS, ids=lambda known: str(known.target))
 def test_facts_are_complete(known: KnownTarget) -> None:
     found = known.target.facts

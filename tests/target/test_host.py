@@ -7,7 +7,15 @@ import pytest
 from dlc.errors import UserError
 from dlc.target import CacheSizes, host
 from dlc.target.features import HWCAP, HWCAP2, baseline
-from dlc.target.host import aarch64_features, complete, detect_host, host_caches, parse_number, x86_features
+from dlc.target.host import (
+    aarch64_features,
+    complete,
+    detect_host,
+    host_caches,
+    parse_number,
+    x86_datapath,
+    x86_features,
+)
 
 CASCADE_LAKE = "fpu cx8 cmov mmx fxsr sse sse2 pni ssse3 cx16 sse4_1 sse4_2 avx f16c fma avx2 avx512f avx512_vnni other"
 
@@ -22,6 +30,22 @@ def test_flags_become_llvm_names() -> None:
 def test_every_processor_must_have_a_flag() -> None:
     assert x86_features("flags : avx avx2 fma\nflags : avx avx2\n") == {"avx", "avx2"}
     assert x86_features("") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("vendor", "family", "model", "bits"),
+    [
+        ("AuthenticAMD", 25, 17, 256),  # Zen 4, EPYC
+        ("AuthenticAMD", 25, 97, 256),  # Zen 4, desktop
+        ("AuthenticAMD", 25, 33, None),  # Zen 3
+        ("AuthenticAMD", 26, 17, None),  # Zen 5
+        ("GenuineIntel", 6, 143, None),
+    ],
+)
+def test_split_vectors_are_known_by_the_processor(vendor: str, family: int, model: int, bits: int | None) -> None:
+    one = f"vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: 25 17\n\n"
+    assert x86_datapath(one * 2) == bits
+    assert x86_datapath("") is None
 
 
 def test_features_without_what_they_imply_are_dropped() -> None:

@@ -29,6 +29,9 @@ from dlc.target.features import FEATURES, LEVELS, level_features, with_implied
         ("arm64+fp16fml", "aarch64+fp16fml"),
         ("x86-64-v3@l1=32K,l2=256K,l3=8M", "x86-64-v3"),
         ("x86-64-v3@l1=49152,l2=2048K", "x86-64-v3@l1=48K,l2=2M,l3=0"),
+        ("x86-64-v4@datapath=256", "x86-64-v4@datapath=256"),
+        ("x86-64-v4@datapath=256,l1=48K,l2=2M", "x86-64-v4@l1=48K,l2=2M,l3=0,datapath=256"),
+        ("x86-64-v3@datapath=256", "x86-64-v3"),
     ],
 )
 def test_text_is_canonical(text: str, canonical: str) -> None:
@@ -52,6 +55,9 @@ def test_text_is_canonical(text: str, canonical: str) -> None:
         ("x86-64-v3@l1=32K", "expected cache sizes"),
         ("x86-64-v3@l1=32K,l2=many", "expected cache sizes"),
         ("x86-64-v3@l1=32K,l2=1M,l2=2M", "expected cache sizes"),
+        ("x86-64-v4@datapath=", "or '@datapath=256', got '@datapath='"),
+        ("x86-64-v4@datapath=256,datapath=128", "or '@datapath=256'"),
+        ("x86-64-v4@datapath=96", "a datapath has '64', '128' or '256' bits, not '96'"),
     ],
 )
 def test_mistakes_say_what_was_expected(text: str, message: str) -> None:
@@ -74,7 +80,8 @@ def test_text_parses_back_to_the_same_target(data: st.DataObject, level: str, l1
     names = sorted(feature.name for feature in FEATURES.values() if feature.arch == arch)
     extra = data.draw(st.lists(st.sampled_from(names)))
     caches = data.draw(st.sampled_from([None, CacheSizes(l1, 1 << 20, l3)]))
-    target = Target(arch, (*level_features(LEVELS[level]), *extra), caches)
+    datapath = data.draw(st.sampled_from([None, 64, 128, 256]))
+    target = Target(arch, (*level_features(LEVELS[level]), *extra), caches, datapath)
     assert Target.parse(str(target)) == target
     assert pickle.loads(pickle.dumps(target)) == target
     assert str(Target.parse(str(target))) == str(target)

@@ -22,6 +22,7 @@ FROM_L2 = 40.0
 WRITTEN = 32.0  # bytes a cycle, to memory that other kernels have used since
 TILE_START = 30  # cycles in which a register tile fills and empties
 SHARE_OF_L2 = 0.6  # what of it can be counted on
+SHARE_OF_L3 = 0.25  # of a whole socket's, mostly
 MOST_TILES = 128  # in a part
 AS_GOOD = 1.03  # smaller parts, which threads share better, may cost so much more
 THREADS = (2, 4)  # how well these share the parts counts for
@@ -102,7 +103,7 @@ def part_cycles(size: ConvSize, tile: int, part: int, target: Target, rate: floa
     """Transforms and products of `part` tiles; weights that L2 cannot hold come at `rate` bytes a cycle."""
     facts = target.facts
     vectors_in, vectors_out = blocks(size.inputs, target), blocks(size.outputs, target)
-    slower = FEW_REGISTERS if facts.vector_registers <= 16 else 1.0
+    slower = facts.passes * (FEW_REGISTERS if facts.vector_registers <= 16 else 1.0)
     taken, given = (cycles * slower for cycles in TRANSFORMS[tile])
     transforms = part * (vectors_in * taken + vectors_out * given)
     room = facts.l2_bytes * SHARE_OF_L2
@@ -110,7 +111,8 @@ def part_cycles(size: ConvSize, tile: int, part: int, target: Target, rate: floa
     streamed = weights / (rate if weights > room else FROM_L2)
     products = places(tile) * product_cycles(part, vectors_out, size.inputs, target)
     scratch = scratch_bytes(size, tile, part, target)
-    spilled = 2 * scratch / FROM_L3 if scratch > room else 0.0
+    beyond = FROM_L3 if scratch < facts.l3_bytes * SHARE_OF_L3 else FROM_MEMORY
+    spilled = 2 * scratch / beyond if scratch > room else 0.0
     return transforms + max(products, streamed) + spilled
 
 

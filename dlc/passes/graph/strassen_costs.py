@@ -8,7 +8,7 @@ from dlc.passes.lower.tiles import PANEL_VECTORS, best_rows, best_tile, tile_cyc
 from dlc.record import record
 from dlc.target import Target
 
-DEEPEST = 2048  # of deeper products so much of a comes from beyond the cache that two threads gain nothing
+DEEPEST = 2048  # per pass; of deeper products so much of a comes from beyond the cache that two threads gain nothing
 MOST_TILES = 12  # of rows of a half at a time: their products for a panel stay in the second level of the cache
 SHARE_OF_MEMORY = 0.5  # of its bandwidth for one core's weights, since cores share it
 SUMS_IN_L2 = 20.0  # bytes a cycle that making the sums of a's quarters reads and writes
@@ -37,7 +37,8 @@ def strassen_plan(rows: int, depth: int, columns: int, target: Target) -> Strass
     """The cheapest tile whose vectors divide half the columns; None if there is none, or the depth does not suit."""
     lanes = target.facts.lanes(32)
     half = -(-rows // 2)
-    if not rows or not depth or not columns or columns % (2 * lanes) or depth % 2 or depth > DEEPEST:
+    deepest = DEEPEST * target.facts.passes
+    if not rows or not depth or not columns or columns % (2 * lanes) or depth % 2 or depth > deepest:
         return None
     blocks = columns // (2 * lanes)
     plans = []
@@ -64,7 +65,7 @@ def strassen_cycles(height: int, tiles: int, vectors: int, panels: int, depth: i
     step = tile_cycles(height, vectors, target, panels=True)
     products = PRODUCTS * tiles * panels * (step * depth + TILE_START)
     weights = PRODUCTS * depth * panels * vectors * target.facts.lanes(32) * 4 / (FROM_MEMORY * SHARE_OF_MEMORY)
-    outputs = OUTPUT * 4 * tiles * height * panels * vectors
+    outputs = OUTPUT * target.facts.passes * 4 * tiles * height * panels * vectors
     moved = (4 + PRODUCTS) * tiles * height * depth * 4
     inputs = moved / (SUMS_IN_L2 if moved < target.facts.l2_bytes else SUMS_IN_L3)
     return max(products, weights) + outputs + inputs

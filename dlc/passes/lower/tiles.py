@@ -25,7 +25,6 @@ WORTH_MEETING = 0.9  # a team must be predicted to take this share of the time o
 PANEL_VECTORS = 4  # more columns than that spill: the code generator loads them all before it uses the first
 
 
-
 @record
 class Tile:
     """A choice and what it is predicted to cost, in cycles per step of the reduction over the whole plane."""
@@ -54,7 +53,8 @@ def tile_cycles(rows: int, vectors: int, target: Target, panels: bool = False) -
     loads = (rows + vectors) / facts.load_ports if from_memory else (2 * rows + vectors) / facts.load_ports
     latency = facts.fma_latency if rows * vectors else 0
     loads *= LONE_VECTOR if vectors == 1 else 1.05
-    return max(arithmetic, loads, latency) + 0.25 + (rows * PANEL_LOADS[0] + vectors * PANEL_LOADS[1]) * panels
+    from_panels = (rows * PANEL_LOADS[0] + vectors * PANEL_LOADS[1]) * panels
+    return facts.passes * (max(arithmetic, loads, latency / facts.passes) + 0.25 + from_panels)
 
 
 class StepCosts(dict[tuple[int, int], float]):
@@ -183,15 +183,13 @@ def image_tiles(lines: int, columns: int, blocks: int, target: Target) -> tuple[
     return tuple(sorted(found, key=lambda tile: tile.cost))
 
 
-def _image_cost(
-    lines: int, several: int, columns: int, width: int, blocks: int, vectors: int, target: Target
-) -> float:
+def _image_cost(lines: int, several: int, columns: int, width: int, blocks: int, vectors: int, target: Target) -> float:
     """Cycles per step over an image in tiles of `several` lines by `width` columns. What is loaded comes from L2."""
     total = 0.0
     for loaded, panels in ((vectors, blocks // vectors), (blocks % vectors, 1 if blocks % vectors else 0)):
         for high, down in _parts(lines, several):
             for wide, across in _parts(columns, width):
-                cycles = tile_cycles(high * wide, loaded, target) + L2_CYCLES * loaded
+                cycles = tile_cycles(high * wide, loaded, target) + L2_CYCLES * target.facts.passes * loaded
                 total += panels * down * across * cycles
     return total
 
@@ -220,7 +218,7 @@ def best_team(weights: int, rows: int, meetings: int, target: Target) -> int:
     """How many threads should share a step that multiplies all `weights` once with each of so many rows; 1: none."""
     facts = target.facts
     vectors = weights * 32 / facts.vector_bits
-    alone = vectors * (2 * L2_CYCLES + rows / facts.fma_ports * (1 if facts.has_fma else 2))
+    alone = vectors * facts.passes * (2 * L2_CYCLES + rows / facts.fma_ports * (1 if facts.has_fma else 2))
     costs = {n: alone / n + n * meetings * MEETING_CYCLES for n in range(2, MOST_MEMBERS + 1)}
     best = min(costs, key=lambda n: costs[n])
     return best if costs[best] < WORTH_MEETING * alone else 1

@@ -242,6 +242,7 @@ ACTIONS: dict[str, Callable[[Parser, int], s.Node]] = {
     "share": Parser.share,
     "spread": Parser.spread,
     "parallel": plain("parallel"),
+    "zigzag": plain("zigzag"),
     "fuse": plain("fuse", "", "into"),
     "prefetch": Parser.prefetch,
     "contract": plain("contract", "in"),

@@ -11,6 +11,7 @@ from dlc.ir.core import Block, Builder, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
 from dlc.ir.expr import Expr, as_expr, maximum, minimum, sym
 from dlc.ir.types import BOOL, F32, INDEX, SI32, SI64, UI8, BufferType, ScalarType
+from dlc.passes.loop.loops import named_loops
 from dlc.target import Target, host_can_run
 from tests.loops.nests import Case, Nest, contents, same, text_of
 from tests.support.compiled import run_compiled
@@ -55,6 +56,25 @@ def test_branch_with_results_and_effects(target: Target, tmp_path: Path) -> None
 
     nest.loop("i", 23, body)
     agrees(Case(nest.done(), [contents((23,), SI32, 1), np.zeros(23, "i4"), np.zeros(23, "i4")]), tmp_path, target)
+
+
+def test_zigzag_loops_turn_round_each_time(target: Target, tmp_path: Path) -> None:
+    """y[s, t] is the last element of x that a loop over some, none or one of them came to."""
+    ends = (5, 0, 1)
+    nest = Nest([i32(5), BufferType((len(ends), 4), SI32, "output")])
+    x, y = nest.args
+
+    def body(n: Nest, t: Expr) -> None:
+        for row, end in enumerate(ends):
+            n.loop("z", end, lambda m, j, row=row: m.store(m.load(x, j), y, row, t))  # type: ignore[misc]
+
+    nest.loop("t", 4, body)
+    func = nest.done()
+    for each in named_loops(func, "z"):
+        each.zigzag = True
+    arrays = [np.arange(5, dtype=np.int32), np.full((len(ends), 4), -1, np.int32)]
+    found = run_compiled(func, arrays, tmp_path, target, {})
+    np.testing.assert_array_equal(found[-1], [[4, 0, 4, 0], [-1] * 4, [0] * 4])
 
 
 def test_while_loop(target: Target, tmp_path: Path) -> None:

@@ -28,11 +28,17 @@ def emit_for(op: loop.For, w: Writer, emit_block: EmitBlock, chunk: tuple[str, s
     if not guarded:
         entry_end = f"br label %{body.label}"
         entry.lines.append(entry_end)
+    turned = _turn_round(lower, upper, w) if op.zigzag else None
     phis = _open_loop(op, w, body)
+    counter = phis[0][1]
+    if turned is not None:
+        back, last = turned
+        mirrored = w.assign(f"sub nsw i64 {last}, {counter}")
+        w.define(op.variable, w.assign(f"select i1 {back}, i64 {mirrored}, i64 {counter}"))
     emit_block(op.block, w)
     yields = [w.use(v) for v in op.block.terminator.operands]
     latch = w.block
-    following = w.assign(f"add nsw i64 {w.use(op.variable)}, {op.step}", "next")
+    following = w.assign(f"add nsw i64 {counter}, {op.step}", "next")
     again = w.assign(f"icmp slt i64 {following}, {upper}", "again")
     w.scopes.pop()
     after = w.new_block("after")
@@ -52,6 +58,16 @@ def emit_for(op: loop.For, w: Writer, emit_block: EmitBlock, chunk: tuple[str, s
         kind = value_type(value.type)
         merged = f"phi {kind} [ {first}, %{entry.label} ], [ {later}, %{latch.label} ]" if guarded else ""
         w.define(value, w.assign(merged, "r") if merged else later)
+
+
+def _turn_round(lower: str, upper: str, w: Writer) -> tuple[str, str]:
+    """Whether a loop goes backwards this time, and from where it is then counted down. The next time it does not."""
+    state = w.fresh("way")
+    w.blocks[0].lines.insert(0, f"store i1 false, ptr {state}")
+    w.blocks[0].lines.insert(0, f"{state} = alloca i1, align 1")
+    back = w.assign(f"load i1, ptr {state}")
+    w.line(f"store i1 {w.assign(f'xor i1 {back}, true')}, ptr {state}")
+    return back, w.assign(f"add nsw i64 {w.assign(f'add nsw i64 {lower}, {upper}')}, -1")
 
 
 def bounds_within(op: loop.For, start: Expr, part: tuple[str, str], w: Writer) -> tuple[str, str]:

@@ -23,7 +23,8 @@ class For(Op):
     the loop's variable and the carried values as arguments and ends in ``loop.yield``. The iterations of a ``parallel``
     loop may run in any order and at the same time; it carries nothing. So may those of a ``shared`` loop inside of it,
     on the threads that work on one iteration of the parallel loop together, its team (`dlc/ir/teams.py`), and those of
-    a ``spread`` loop, which are chunks as well (`dlc/passes/loop/spread.py`).
+    a ``spread`` loop, which are chunks as well (`dlc/passes/loop/spread.py`). A `zigzag` loop, whose iterations may run
+    in any order too, goes the other way each time it is run again: it begins with what is still in the cache.
     """
 
     values = operands(ANY)
@@ -32,6 +33,7 @@ class For(Op):
     step = attr(1)
     carried = attr(0)
     kind = attr("serial")
+    zigzag = attr(False)
     name_hint = attr("")
     body = region()
 
@@ -71,6 +73,8 @@ class For(Op):
             yield "c4: the body must yield one value per carried value, of its type"
         if self.step < 1:
             yield f"c5: step must be positive, got {self.step}"
+        if self.zigzag and (self.carried or self.step != 1):
+            yield "c6: a zigzag loop cannot carry values, and goes by 1"
 
 
 @op_def("loop.if")

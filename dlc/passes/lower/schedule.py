@@ -215,6 +215,10 @@ class Scheduler:
             if op.parent is self.func.block and not op.carried:
                 op.kind = "parallel"
 
+    def zigzag(self, action: s.Action, amount: int) -> None:
+        for op in named_loops(self.func, action.loops[0]):
+            op.zigzag = not op.carried and op.step == 1
+
     def share(self, action: s.Action, amount: int) -> None:
         self.shared = (action.loops, amount)  # once it is settled what the chunks are
 
@@ -242,6 +246,7 @@ _ACTIONS = {
     "share": Scheduler.share, "spread": Scheduler.spread, "prefetch": Scheduler.prefetch, "turn": Scheduler.turn,
     "split": Scheduler.split, "order": Scheduler.order, "vectorize": Scheduler.vectorize, "unroll": Scheduler.unroll,
     "fuse": Scheduler.fuse, "parallel": Scheduler.parallel, "contract": Scheduler.contract, "auto": Scheduler.auto,
+    "zigzag": Scheduler.zigzag,
 }  # fmt: skip
 
 

@@ -63,11 +63,14 @@ def any_axes(batch: int | str, *sizes: int | str) -> onnx.ModelProto:
 
 
 def in_groups(batch: int | str, *sizes: int | str) -> onnx.ModelProto:
-    """Groups of two vectors, one, half of one, fewer, and of sizes that no vector divides."""
+    """Groups of two vectors, one, half of one, fewer, of sizes that no vector divides, and an odd number of them."""
     network = Network()
     network.conv(96, 3, 3)
     for groups, channels in ((3, 96), (6, 96), (12, 96), (24, 96), (8, 192), (2, 30), (5, 20)):
         network.conv(channels, 3, 3, groups=groups, pads=[1] * 4)
+    network.conv(104, 1, 1)
+    network.conv(104, 3, 3, groups=13, pads=[1] * 4)
+    network.conv(208, 3, 3, groups=13, pads=[0, 1, 1, 1], strides=[1, 2])
     return network.model(batch, *sizes)
 
 

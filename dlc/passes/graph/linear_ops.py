@@ -7,6 +7,7 @@ from dlc.ir.dialects.graph_math import Add, Mul
 from dlc.ir.dialects.graph_nn import Conv, ConvTranspose, MatMul
 from dlc.ir.dialects.graph_shape import Reshape
 from dlc.ir.dialects.shape_rules import Shape, tensor
+from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.rewrite import Rewriter, rebuilt
 from dlc.passes.graph.constants import is_constant_expression, known_shape, static_shape
 
@@ -45,6 +46,21 @@ def is_per_channel(value: Value, op: Linear) -> bool:
     extents = {n: dim for n, dim in enumerate(full) if dim != 1}
     matches = not extents or (list(extents) == [axis] and extents[axis] == tensor(op.result).shape[axis])
     return len(full) == count and matches and is_constant_expression(value)
+
+
+def elementwise_behind(op: Linear) -> list[Op]:
+    """The ops behind it, one after the other, that treat all places of a channel alike."""
+    found: list[Op] = []
+    value = op.result
+    while value.has_one_use():
+        user = next(iter(value.users()))
+        others = user.operands[1:]
+        alike = user.spec.has(ELEMENTWISE) and user.operands[0] is value and len(user.results) == 1
+        if not alike or user.results[0].type != value.type or not all(is_per_channel(each, op) for each in others):
+            break
+        found.append(user)
+        value = user.results[0]
+    return found
 
 
 def with_weights(op: Linear, weights: Value) -> Linear:

@@ -20,12 +20,11 @@ from dlc.ir.dialects.graph_nn import Conv, ConvTranspose
 from dlc.ir.dialects.graph_shape import Constant, Pad, Reshape, Slice, Transpose
 from dlc.ir.dialects.shape_rules import per_axis, spatial_pads, tensor
 from dlc.ir.levels import Level
-from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns, rebuilt
 from dlc.ir.types import TensorType, scalar_of
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.constants import constant, is_constant, known_shape, static_shape
-from dlc.passes.graph.linear_ops import is_per_channel, reshaped
+from dlc.passes.graph.linear_ops import elementwise_behind, reshaped
 from dlc.record import record
 
 
@@ -102,21 +101,6 @@ class FewChannels(Pattern[ConvTranspose]):
         now = -(-outputs // self.lanes) * math.prod(weights[2:])
         then = -(-outputs * phases // self.lanes) * math.prod(axis.window for axis in axes)
         return now >= self.gain * then
-
-
-def elementwise_behind(op: ConvTranspose) -> list[Op]:
-    """The ops behind it, one after the other, that treat all places of a channel alike, so also those of a phase."""
-    found: list[Op] = []
-    value = op.result
-    while value.has_one_use():
-        user = next(iter(value.users()))
-        others = user.operands[1:]
-        alike = user.spec.has(ELEMENTWISE) and user.operands[0] is value and len(user.results) == 1
-        if not alike or user.results[0].type != value.type or not all(is_per_channel(each, op) for each in others):
-            break
-        found.append(user)
-        value = user.results[0]
-    return found
 
 
 def repeated(rw: Rewriter, value: Value, phases: int, before: Op) -> Value:

@@ -10,12 +10,13 @@ from dlc.ir.dialects import graph_nn, graph_winograd
 from dlc.ir.eval.interpreter import evaluate_op
 from dlc.ir.expr import sym
 from dlc.ir.types import F32, Array, Layout, TensorType
-from dlc.ir.winograd import TILES, matrices
+from dlc.ir.winograd import matrices
 from dlc.kernel_language.library import standard_library
 from dlc.passes.graph.layouts import panel_layout, winograd_halo
 from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Binding
 from tests.eval.cases import f32
+from tests.eval.cases_winograd import VARIANTS
 from tests.support.kernel_run import compiled
 from tests.tolerances import assert_close
 
@@ -32,63 +33,82 @@ def blocked(halo: tuple[tuple[int, int], ...] = ()) -> Layout:
     return Layout(ORDER, ((1, LANES),), halo)
 
 
-def direct(x: Array, w: Array, pads: tuple[int, ...]) -> Array:
+def direct(x: Array, w: Array, stride: int, pads: tuple[int, ...]) -> Array:
     types = [TensorType(a.shape, F32) for a in (x, w)]
-    return evaluate_op(graph_nn.Conv(*Block(types).args, pads=pads), [x, w])[0]
+    return evaluate_op(graph_nn.Conv(*Block(types).args, strides=(stride, stride), pads=pads), [x, w])[0]
 
 
-def transformed(w: Array, tile: int) -> Array:
-    op = graph_winograd.WinogradWeights(*Block([TensorType(w.shape, F32)]).args, tile=tile)
+def transformed(w: Array, how: dict[str, int]) -> Array:
+    op = graph_winograd.WinogradWeights(*Block([TensorType(w.shape, F32)]).args, **how)  # type: ignore[arg-type]
     return evaluate_op(op, [w])[0]
 
 
-def halo_of(x: TensorType, u: TensorType, tile: int, pads: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    return winograd_halo(graph_winograd.WinogradConv(*Block([x, u]).args, tile=tile, pads=pads))
+def halo_of(x: TensorType, u: TensorType, how: dict[str, int], pads: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    return winograd_halo(graph_winograd.WinogradConv(*Block([x, u]).args, pads=pads, **how))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("tile", TILES)
+def attributes(variant: tuple[int, int, int]) -> dict[str, int]:
+    return dict(zip(("tile", "window", "stride"), variant, strict=True))
+
+
+def window_fits(size: tuple[int, int, int, int, tuple[int, ...], int], window: int) -> None:
+    """Images that are smaller than a window have no results."""
+    pads = size[4] or (0,) * 4
+    if min(size[1] + pads[0] + pads[2], size[2] + pads[1] + pads[3]) < window:
+        pytest.skip("the window is larger than the image")
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("named", [False, True], ids=["static", "named"])
-def test_parts_of_an_image(size: tuple[int, int, int, int, tuple[int, ...], int], tile: int, named: bool) -> None:
+def test_parts_of_an_image(
+    size: tuple[int, int, int, int, tuple[int, ...], int], variant: tuple[int, int, int], named: bool
+) -> None:
     channels, rows, columns, results, pads, part = size
-    x, w = f32(2, channels, rows, columns), f32(results, channels, 3, 3)
-    u = transformed(w, tile)
+    how, window = attributes(variant), variant[1]
+    window_fits(size, window)
+    x, w = f32(2, channels, rows, columns), f32(results, channels, window, window)
+    u = transformed(w, how)
     shape = (sym("n"), channels, sym("h"), sym("w")) if named else x.shape
     plain = TensorType(shape, F32), TensorType(u.shape, F32)
-    image = TensorType(shape, F32, blocked(halo_of(*plain, tile, pads)))
+    image = TensorType(shape, F32, blocked(halo_of(*plain, how, pads)))
     weights = TensorType(u.shape, F32, panel_layout(3, 2 * LANES))
 
     def make(a: Value, b: Value) -> graph_winograd.WinogradConv:
         layout = blocked(((0, 0), (0, 0), (1, 1), (0, 2)))
-        return graph_winograd.WinogradConv(a, b, tile=tile, pads=pads, part=part, layout=layout)
+        return graph_winograd.WinogradConv(a, b, pads=pads, part=part, layout=layout, **how)  # type: ignore[arg-type]
 
     kernel = compiled([image, weights], make, ["h", "n", "w"] if named else [])
     known = {"n": 2, "h": rows, "w": columns} if named else {}
-    assert_close(kernel([x, u], known)[0], direct(x, w, pads), "op")
+    assert_close(kernel([x, u], known)[0], direct(x, w, variant[2], pads), "op")
 
 
-@pytest.mark.parametrize("tile", TILES)
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_three_steps(size: tuple[int, int, int, int, tuple[int, ...], int], tile: int) -> None:
+def test_three_steps(
+    size: tuple[int, int, int, int, tuple[int, ...], int], variant: tuple[int, int, int]
+) -> None:
     channels, rows, columns, results, pads, _ = size
-    x, w = f32(2, channels, rows, columns), f32(results, channels, 3, 3)
-    u = transformed(w, tile)
-    wanted = direct(x, w, pads)
+    how, window = attributes(variant), variant[1]
+    window_fits(size, window)
+    x, w = f32(2, channels, rows, columns), f32(results, channels, window, window)
+    u = transformed(w, how)
+    wanted = direct(x, w, variant[2], pads)
     types = TensorType(x.shape, F32), TensorType(u.shape, F32)
-    image = TensorType(x.shape, F32, blocked(halo_of(*types, tile, pads)))
-    taken = compiled([image], lambda a: graph_winograd.WinogradInput(a, tile=tile, pads=pads))([x])[0]
+    image = TensorType(x.shape, F32, blocked(halo_of(*types, how, pads)))
+    taken = compiled([image], lambda a: graph_winograd.WinogradInput(a, pads=pads, **how))([x])[0]
     products = (taken.astype(np.float64) @ u).astype(np.float32)
     outer = (wanted.shape[0], *wanted.shape[2:])
 
     def make(m: Value) -> graph_winograd.WinogradOutput:
-        return graph_winograd.WinogradOutput(m, size=outer, tile=tile, layout=blocked())
+        return graph_winograd.WinogradOutput(m, size=outer, layout=blocked(), **how)  # type: ignore[arg-type]
 
     given = compiled([TensorType(products.shape, F32)], make)([products])[0]
     assert_close(given, wanted, "op")
 
 
 def test_an_empty_batch() -> None:
-    u = transformed(f32(16, 16, 3, 3), 4)
+    u = transformed(f32(16, 16, 3, 3), attributes((4, 3, 1)))
     image = TensorType((0, 16, 4, 4), F32, blocked(((0, 0), (0, 0), (1, 1), (1, 1))))
     weights = TensorType(u.shape, F32, panel_layout(3, LANES))
     attrs = {"pads": (1, 1, 1, 1), "layout": blocked()}
@@ -96,22 +116,22 @@ def test_an_empty_batch() -> None:
     assert kernel([np.zeros((0, 16, 4, 4), np.float32), u])[0].shape == (0, 16, 4, 4)
 
 
-@pytest.mark.parametrize("tile", TILES)
-def test_the_transforms_of_the_kernels_are_the_matrices(tile: int) -> None:
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_transforms_of_the_kernels_are_the_matrices(variant: tuple[int, int, int]) -> None:
     """Each column of a matrix is what the kernel's formula makes of a unit vector."""
-    output, _, inputs = matrices(tile)
+    output, _, inputs = matrices(*variant)
     for name, matrix in (("tile_input", inputs), ("tile_output", output)):
         size = matrix.shape[1]
         for column in range(size):
             unit = [float(n == column) for n in range(size)]
-            np.testing.assert_allclose(formula(name, unit, tile), matrix[:, column], atol=1e-15)
+            np.testing.assert_allclose(formula(name, unit, variant), matrix[:, column], atol=1e-14)
 
 
-def formula(name: str, elements: list[float], tile: int) -> list[object]:
+def formula(name: str, elements: list[float], variant: tuple[int, int, int]) -> list[object]:
     """A function of the kernel library on numbers that are known."""
     library = standard_library()
     elaborator = Elaborator(library, Binding(refuse, refuse), Builder(Block()).loc)
-    found = elaborator.function(name, [elements], {"tile": tile})
+    found = elaborator.function(name, [elements], dict(attributes(variant)))
     assert isinstance(found, list)
     return found
 

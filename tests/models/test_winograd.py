@@ -41,9 +41,30 @@ def network(batch: int | str, rows: int | str, columns: int | str) -> onnx.Model
     return model_of(nodes, weights, (batch, 3, rows, columns), (batch, CHANNELS, 1, 1))
 
 
+def strided(batch: int | str, rows: int | str, columns: int | str) -> onnx.ModelProto:
+    """Strides of two, and windows of four and five, with a bias and a relu each."""
+    rng = np.random.default_rng(7)
+    weights, nodes, last = [], [helper.make_node("Conv", ["x", "w"], ["c0"], kernel_shape=[1, 1])], "c0"
+    weights.append(weight("w", rng.standard_normal((CHANNELS, 3, 1, 1))))
+    cases = ((3, 2, (1,) * 4), (5, 1, (2,) * 4), (4, 2, (0, 1, 2, 1)), (4, 1, (1, 2, 2, 1)), (5, 2, (2, 0, 2, 3)))
+    for n, (window, stride, pads) in enumerate(cases, start=1):
+        weights.append(weight(f"w{n}", rng.standard_normal((CHANNELS, CHANNELS, window, window)) / 6 / window))
+        weights.append(weight(f"b{n}", rng.standard_normal(CHANNELS)))
+        nodes.append(helper.make_node("Conv", [last, f"w{n}", f"b{n}"], [f"c{n}"], pads=pads, strides=[stride] * 2))
+        nodes.append(helper.make_node("Relu", [f"c{n}"], [f"r{n}"]))
+        last = f"r{n}"
+    nodes.append(helper.make_node("GlobalAveragePool", [last], ["y"]))
+    return model_of(nodes, weights, (batch, 3, rows, columns), (batch, CHANNELS, 1, 1))
+
+
 def expected(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {"x": x})[0])
+
+
+def winograd_kernels(model: onnx.ModelProto, target: str) -> list[str]:
+    funcs = lowered_module(model, Options(Target.parse(target))).module.funcs
+    return [name for name in funcs if name.startswith(("winograd_conv", "winograd_output"))]
 
 
 def image(*shape: int) -> np.ndarray:
@@ -57,7 +78,17 @@ def test_networks_by_winograd(size: tuple[int, int, int], target: str) -> None:
     assert_close(dlc.compile(model, target=target)(x), expected(model, x), "network")
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("size", [(1, 70, 67), (2, 41, 64)], ids=str)
+def test_strides_and_larger_windows(size: tuple[int, int, int], target: str) -> None:
+    model, x = strided(*size), image(size[0], 3, *size[1:])
+    assert len(winograd_kernels(model, target)) >= 2
+    assert_close(dlc.compile(model, target=target)(x), expected(model, x), "network")
+
+
 def test_sizes_known_at_run_time() -> None:
+    strides = strided("batch", "rows", "columns")
+    assert_close(dlc.compile(strides)(image(2, 3, 45, 58)), expected(strides, image(2, 3, 45, 58)), "network")
     model = network("batch", "rows", "columns")
     compiled = dlc.compile(model)
     for size in ((1, 33, 30), (3, 7, 9), (2, 64, 17)):

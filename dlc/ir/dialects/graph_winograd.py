@@ -1,8 +1,9 @@
-"""Winograd's minimal filtering: 3 x 3 convolutions of stride 1 by (tile + 2)² products of matrices.
+"""Winograd's minimal filtering: small convolutions by a product of matrices per element of a transformed tile.
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016), section 4.1: with the matrices of
 dlc/ir/winograd.py, each tile of tile x tile outputs is Aᵀ [ (G w Gᵀ) · (Bᵀ d B) ] A, summed over the channels between
-the transforms. Axis 0 of a transformed tensor counts the (tile + 2)² places of a tile in row-major order.
+the transforms. A tile is computed from a patch of size x size elements, size = stride · (tile - 1) + window; axis 0 of
+a transformed tensor counts the size² places of a patch in row-major order.
 """
 
 from __future__ import annotations
@@ -15,19 +16,17 @@ from dlc.ir.dialects.shape_rules import dims_may_match, tensor, window_shape
 from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div
 from dlc.ir.opdef import FLOAT_TENSOR, PURE, AttrDef, attr, op_def, operand, rank
 from dlc.ir.types import TensorType, Type
-from dlc.ir.winograd import TILES
-
-WINDOW = 3
+from dlc.ir.winograd import TILES, patch_size
 
 
-def places(tile: int) -> int:
+def places(tile: int, window: int = 3, stride: int = 1) -> int:
     """How many elements a transformed tile has."""
-    return (tile + WINDOW - 1) ** 2
+    return patch_size(tile, window, stride) ** 2
 
 
-def result_size(x: tuple[Dim, ...], pads: Ints) -> tuple[Dim, ...]:
+def result_size(x: tuple[Dim, ...], pads: Ints, window: int = 3, stride: int = 1) -> tuple[Dim, ...]:
     """Rows and columns of the convolution's result."""
-    return window_shape(x[2:], (WINDOW, WINDOW), (), pads, ())
+    return window_shape(x[2:], (window, window), (stride, stride), pads, ())
 
 
 def tile_count(size: tuple[Dim, ...], tile: int) -> Dim:
@@ -35,50 +34,58 @@ def tile_count(size: tuple[Dim, ...], tile: int) -> Dim:
     return as_dim(ceil_div(as_expr(size[0]), tile) * ceil_div(as_expr(size[1]), tile))
 
 
-def tile_problem(tile: int, pads: Ints) -> str | None:
-    if tile not in TILES:
-        return f"tile must be one of {', '.join(map(str, TILES))}"
+def tile_problem(tile: int, window: int, stride: int, pads: Ints = ()) -> str | None:
+    if (window, stride) not in TILES:
+        return f"there are no matrices for a window of {window} and a stride of {stride}"
+    if tile not in (known := TILES[window, stride]):
+        return f"tile must be one of {', '.join(map(str, known))}"
     return None if len(pads) in (0, 4) and all(p >= 0 for p in pads) else "pads must be four numbers of at least 0"
 
 
 @op_def("graph.winograd_weights", traits={PURE})
 class WinogradWeights(Op):
-    """The transformed weights ((tile+2)²,C,O) of w (O,C,3,3)"""
+    """The transformed weights (size²,C,O) of w (O,C,window,window)"""
 
     w = operand(FLOAT_TENSOR, rank(4))
     tile = attr(4)
+    window = attr(3)
+    stride = attr(1)
 
     def infer(self) -> tuple[Type, ...]:
         w = tensor(self.w)
-        return (TensorType((places(self.tile), w.shape[1], w.shape[0]), w.element),)
+        count = places(self.tile, self.window, self.stride)
+        return (TensorType((count, w.shape[1], w.shape[0]), w.element),)
 
     def check(self) -> Iterator[str]:
-        if problem := tile_problem(self.tile, ()):
+        if problem := tile_problem(self.tile, self.window, self.stride):
             yield f"c1: {problem}"
-        if not all(dims_may_match(dim, WINDOW) for dim in tensor(self.w).shape[2:]):
-            yield "c2: the window of w must be 3 x 3"
+        if not all(dims_may_match(dim, self.window) for dim in tensor(self.w).shape[2:]):
+            yield f"c2: the window of w must be {self.window} x {self.window}"
 
 
 @op_def("graph.winograd_conv", traits={PURE})
 class WinogradConv(Placed):
-    """The convolution of x (N,C,H,W) with the transformed weights u ((tile+2)²,C,O), `part` tiles at a time"""
+    """The convolution of x (N,C,H,W) with the transformed weights u (size²,C,O), `part` tiles at a time"""
 
     x = operand(FLOAT_TENSOR, rank(4))
     u = operand(FLOAT_TENSOR, rank(3))
     tile = attr(4)
+    window = attr(3)
+    stride = attr(1)
     pads: AttrDef[Ints] = attr(())
     part = attr(16)
 
     def infer(self) -> tuple[Type, ...]:
         x, u = tensor(self.x), tensor(self.u)
-        return (TensorType((x.shape[0], u.shape[2], *result_size(x.shape, self.pads)), x.element, self.layout),)
+        size = result_size(x.shape, self.pads, self.window, self.stride)
+        return (TensorType((x.shape[0], u.shape[2], *size), x.element, self.layout),)
 
     def check(self) -> Iterator[str]:
         x, u = tensor(self.x).shape, tensor(self.u).shape
-        if problem := tile_problem(self.tile, self.pads):
+        if problem := tile_problem(self.tile, self.window, self.stride, self.pads):
             yield f"c1: {problem}"
-        elif not dims_may_match(u[0], places(self.tile)):
-            yield "c2: u must have (tile + 2)² places"
+        elif not dims_may_match(u[0], wanted := places(self.tile, self.window, self.stride)):
+            yield f"c2: u must have {wanted} places"
         if not dims_may_match(x[1], u[1]):
             yield "c3: x and u must have the same channels"
         if self.part < 1:
@@ -87,44 +94,51 @@ class WinogradConv(Placed):
 
 @op_def("graph.winograd_input", traits={PURE})
 class WinogradInput(Placed):
-    """The transformed tiles ((tile+2)²,N·tiles,C) of x (N,C,H,W)"""
+    """The transformed tiles (size²,N·tiles,C) of x (N,C,H,W)"""
 
     x = operand(FLOAT_TENSOR, rank(4))
     tile = attr(4)
+    window = attr(3)
+    stride = attr(1)
     pads: AttrDef[Ints] = attr(())
 
     def infer(self) -> tuple[Type, ...]:
         x = tensor(self.x)
-        tiles = as_expr(tile_count(result_size(x.shape, self.pads), self.tile)) * as_expr(x.shape[0])
-        return (TensorType((places(self.tile), as_dim(tiles), x.shape[1]), x.element, self.layout),)
+        size = result_size(x.shape, self.pads, self.window, self.stride)
+        tiles = as_expr(tile_count(size, self.tile)) * as_expr(x.shape[0])
+        count = places(self.tile, self.window, self.stride)
+        return (TensorType((count, as_dim(tiles), x.shape[1]), x.element, self.layout),)
 
     def check(self) -> Iterator[str]:
-        if problem := tile_problem(self.tile, self.pads):
+        if problem := tile_problem(self.tile, self.window, self.stride, self.pads):
             yield f"c1: {problem}"
 
 
 @op_def("graph.winograd_output", traits={PURE})
 class WinogradOutput(Placed):
-    """The images (N,O,*size) whose transformed tiles are m ((tile+2)²,N·tiles,O)"""
+    """The images (N,O,*size) whose transformed tiles are m (patch²,N·tiles,O)"""
 
     m = operand(FLOAT_TENSOR, rank(3))
     size: AttrDef[tuple[Dim, ...]] = attr(kind=tuple)  # N, rows, columns
     tile = attr(4)
+    window = attr(3)
+    stride = attr(1)
 
     def infer(self) -> tuple[Type, ...]:
         m = tensor(self.m)
         return (TensorType((self.size[0], m.shape[2], *self.size[1:]), m.element, self.layout),)
 
     def check(self) -> Iterator[str]:
-        if problem := tile_problem(self.tile, ()):
+        if problem := tile_problem(self.tile, self.window, self.stride):
             yield f"c1: {problem}"
         if len(self.size) != 3:
             yield "c2: size must be N, rows and columns"
             return
         tiles = as_dim(as_expr(tile_count(self.size[1:], self.tile)) * as_expr(self.size[0]))
         m = tensor(self.m).shape
-        if not (dims_may_match(m[0], places(self.tile)) and dims_may_match(m[1], tiles)):
-            yield "c3: m must have (tile + 2)² places of as many tiles as cover the images"
+        count = places(self.tile, self.window, self.stride)
+        if not (dims_may_match(m[0], count) and dims_may_match(m[1], tiles)):
+            yield f"c3: m must have {count} places of as many tiles as cover the images"
 
 
 OPS = (WinogradWeights, WinogradConv, WinogradInput, WinogradOutput)

@@ -1,4 +1,4 @@
-"""What 3 x 3 convolutions are predicted to cost, directly and by Winograd, in cycles of one core.
+"""What small convolutions are predicted to cost, directly and by Winograd, in cycles of one core.
 
 The numbers are those of the register tile (dlc/passes/lower/tiles.py), of the transforms' instructions, and of what has
 to come from beyond the second-level cache. Sizes that are not known count as `TYPICAL`.
@@ -6,7 +6,9 @@ to come from beyond the second-level cache. Sizes that are not known count as `T
 
 from __future__ import annotations
 
-from dlc.ir.dialects.graph_winograd import WINDOW, places
+from dlc.ir.dialects.graph_nn import Conv
+from dlc.ir.dialects.graph_winograd import places
+from dlc.ir.dialects.shape_rules import per_axis, tensor
 from dlc.ir.expr import Dim
 from dlc.ir.winograd import TILES
 from dlc.passes.lower.tiles import best_tile
@@ -14,7 +16,7 @@ from dlc.record import record
 from dlc.target import Target
 
 TYPICAL = 56  # rows and columns of an image whose size is not known
-TRANSFORMS = {2: (45, 40), 4: (110, 95)}  # cycles to transform one tile of one vector of channels: input, output
+TRANSFORMS = (3.0, 2.6)  # cycles to transform one tile of one vector of channels, per place: input, output
 FEW_REGISTERS = 1.4  # with 16 of them, the transforms go through the stack
 FROM_MEMORY = 4.0  # bytes a cycle, prefetched: weights are read once per inference
 FROM_L3 = 6.5
@@ -38,6 +40,16 @@ class ConvSize:
     columns: int
     inputs: int
     outputs: int
+    window: int = 3
+    stride: int = 1
+
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        """Those that Winograd's algorithm has for this window and stride."""
+        return TILES.get((self.window, self.stride), ())
+
+    def places(self, tile: int) -> int:
+        return places(tile, self.window, self.stride)
 
 
 @record
@@ -57,6 +69,19 @@ def known(dim: Dim, otherwise: int = TYPICAL) -> int:
     return dim if isinstance(dim, int) else otherwise
 
 
+def dense_size(op: Conv) -> ConvSize | None:
+    """The size of a convolution for whose window and stride Winograd's algorithm has tiles; None for others."""
+    x, w, y = tensor(op.x), tensor(op.w), tensor(op.result)
+    window, sides = w.shape[2], y.shape[2:]
+    strides = {per_axis(op.strides, n) for n in range(len(sides))}
+    dense = op.groups == 1 and all(n == 1 for n in op.dilations)
+    if not dense or len(sides) != 2 or w.shape[3] != window or len(strides) != 1 or not isinstance(window, int):
+        return None
+    sizes = known(x.shape[0], 1), known(sides[0]), known(sides[1]), known(w.shape[1]), known(w.shape[0])
+    size = ConvSize(*sizes, window, strides.pop())
+    return size if size.tiles and all(sizes) else None
+
+
 def blocks(channels: int, target: Target) -> int:
     return -(-channels // target.facts.lanes(32))
 
@@ -65,14 +90,14 @@ def direct_cycles(size: ConvSize, target: Target) -> float:
     """A direct convolution, channels blocked, with a register tile along the rows of the image."""
     vectors = blocks(size.outputs, target)
     tile = best_tile(size.columns, vectors, target)
-    arithmetic = size.images * size.rows * size.inputs * WINDOW**2 * tile.cost
-    return max(arithmetic, WINDOW**2 * size.inputs * size.outputs * 4 / FROM_MEMORY)
+    arithmetic = size.images * size.rows * size.inputs * size.window**2 * tile.cost
+    return max(arithmetic, size.window**2 * size.inputs * size.outputs * 4 / FROM_MEMORY)
 
 
 def predicted(size: ConvSize, target: Target) -> dict[str, float]:
-    """Cycles of each algorithm for a 3 x 3 convolution of stride 1."""
+    """Cycles of each algorithm."""
     found = {"direct": direct_cycles(size, target)}
-    for tile in TILES:
+    for tile in size.tiles:
         plan = winograd_plan(size, tile, target)
         parts = f"{plan.part} tiles at a time" if plan.part else "in three steps"
         found[f"Winograd {tile} x {tile}, {parts}"] = plan.cycles
@@ -104,12 +129,12 @@ def part_cycles(size: ConvSize, tile: int, part: int, target: Target, rate: floa
     facts = target.facts
     vectors_in, vectors_out = blocks(size.inputs, target), blocks(size.outputs, target)
     slower = facts.passes * (FEW_REGISTERS if facts.vector_registers <= 16 else 1.0)
-    taken, given = (cycles * slower for cycles in TRANSFORMS[tile])
+    taken, given = (cycles * size.places(tile) * slower for cycles in TRANSFORMS)
     transforms = part * (vectors_in * taken + vectors_out * given)
     room = facts.l2_bytes * SHARE_OF_L2
-    weights = places(tile) * size.inputs * vectors_out * target.facts.lanes(32) * 4
+    weights = size.places(tile) * size.inputs * vectors_out * target.facts.lanes(32) * 4
     streamed = weights / (rate if weights > room else FROM_L2)
-    products = places(tile) * product_cycles(part, vectors_out, size.inputs, target)
+    products = size.places(tile) * product_cycles(part, vectors_out, size.inputs, target)
     scratch = scratch_bytes(size, tile, part, target)
     beyond = FROM_L3 if scratch < facts.l3_bytes * SHARE_OF_L3 else FROM_MEMORY
     spilled = 2 * scratch / beyond if scratch > room else 0.0
@@ -119,7 +144,7 @@ def part_cycles(size: ConvSize, tile: int, part: int, target: Target, rate: floa
 def scratch_bytes(size: ConvSize, tile: int, part: int, target: Target) -> int:
     """What the transformed tiles and their products take."""
     vectors = blocks(size.inputs, target) + blocks(size.outputs, target)
-    return places(tile) * vectors * target.facts.lanes(32) * 4 * part
+    return size.places(tile) * vectors * target.facts.lanes(32) * 4 * part
 
 
 def sharing(chunks: int) -> float:

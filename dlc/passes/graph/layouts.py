@@ -84,9 +84,9 @@ def winograd_halo(op: WinogradConv | WinogradInput) -> Halo:
     """The halo that whole tiles need: the padding, and after it as far as the last tiles reach beyond the result."""
     pads = op.pads or (0, 0, 0, 0)
     sides = []
-    for n, extent in enumerate(result_size(tensor_type(op.x).shape, op.pads)):
+    for n, extent in enumerate(result_size(tensor_type(op.x).shape, op.pads, op.window, op.stride)):
         beyond = -extent % op.tile if isinstance(extent, int) else op.tile - 1
-        sides.append((int(pads[n]), int(pads[2 + n]) + beyond))
+        sides.append((int(pads[n]), int(pads[2 + n]) + beyond * op.stride))
     return ((0, 0), (0, 0), *sides) if any(a or b for a, b in sides) else ()
 
 

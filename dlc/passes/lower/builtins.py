@@ -10,6 +10,7 @@ from dlc.ir.core import Op
 from dlc.ir.dialects import arith
 from dlc.ir.expr import Expr, as_dim, as_expr, ceil_div, product
 from dlc.ir.types import SCALAR_NAMES, ScalarType, TensorType
+from dlc.ir.winograd import input_steps, output_steps
 from dlc.passes.lower.scalars import Emitter, Scalar, as_index, as_int
 
 # scalar functions that are one op each; on compile-time numbers they are Python's
@@ -189,6 +190,8 @@ EARLY: dict[str, Callable[..., object]] = {
     "is_signed": lambda kind: as_type(kind).is_signed,
     "is_integer": lambda kind: as_type(kind).is_integer,
     "sort": sorted,
+    "winograd_input": input_steps,
+    "winograd_output": output_steps,
 }
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dlc.ir.core import Op
 from dlc.ir.dialects import graph_nn
 from dlc.ir.dialects.graph_strassen import StrassenMatMul
-from dlc.ir.dialects.graph_winograd import WINDOW, WinogradConv, result_size
+from dlc.ir.dialects.graph_winograd import WinogradConv, result_size
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import as_dim, as_expr, product
-from dlc.passes.graph.conv_costs import ConvSize, known, predicted
+from dlc.passes.graph.conv_costs import ConvSize, dense_size, known, predicted
 from dlc.passes.graph.strassen_costs import predicted_products
 from dlc.passes.lower.tiles import ImageTile, Tile
 from dlc.target import Target
@@ -19,7 +19,7 @@ MOST = 4  # tiles that are listed
 
 
 def algorithms(root: Op | None, target: Target) -> tuple[str, ...]:
-    """The algorithms for a 3 x 3 convolution or a product of known size, the fastest first."""
+    """The algorithms for a small convolution or a product of known size, the fastest first."""
     size, flat = conv_size(root), product_size(root)
     if size is not None:
         found = predicted(size, target)
@@ -48,17 +48,14 @@ def product_size(root: Op | None) -> tuple[int, int, int] | None:
 def conv_size(root: Op | None) -> ConvSize | None:
     """The size of a convolution that goes directly or by Winograd's algorithm."""
     if isinstance(root, graph_nn.Conv):
-        x, w, y = tensor(root.x), tensor(root.w), tensor(root.result)
-        plain = root.groups == 1 and all(n == 1 for n in (*root.strides, *root.dilations))
-        if not plain or w.shape[2:] != (WINDOW, WINDOW):
-            return None
-        sides, inputs, outputs = y.shape[2:], w.shape[1], w.shape[0]
-    elif isinstance(root, WinogradConv):
-        x, sides = tensor(root.x), result_size(tensor(root.x).shape, root.pads)
-        inputs, outputs = tensor(root.u).shape[1:]
-    else:
+        return dense_size(root)
+    if not isinstance(root, WinogradConv):
         return None
-    size = ConvSize(known(x.shape[0], 1), known(sides[0]), known(sides[1]), known(inputs), known(outputs))
+    x, window, stride = tensor(root.x), root.window, root.stride
+    sides = result_size(x.shape, root.pads, window, stride)
+    inputs, outputs = tensor(root.u).shape[1:]
+    sizes = known(x.shape[0], 1), known(sides[0]), known(sides[1]), known(inputs), known(outputs)
+    size = ConvSize(*sizes, window, stride)
     return size if all((size.images, size.rows, size.columns, size.inputs, size.outputs)) else None
 
 

@@ -37,7 +37,8 @@ def performed_by(op: Op) -> Expr:
         return operations_of(op)
     images, channels, *size = shape(op.result)
     tiles = images * product(tuple(ceil_div(extent, op.tile) for extent in size))
-    return 2 * graph_winograd.places(op.tile) * tiles * channels * as_expr(shape(op.operands[1])[1])
+    count = graph_winograd.places(op.tile, op.window, op.stride)
+    return 2 * count * tiles * channels * as_expr(shape(op.operands[1])[1])
 
 
 def operations_of(op: Op) -> Expr:
@@ -51,7 +52,7 @@ def operations_of(op: Op) -> Expr:
         case graph_nn.Conv():
             return 2 * elements(op.result) * product(shape(op.operands[1])[1:])
         case graph_winograd.WinogradConv():
-            return 2 * graph_winograd.WINDOW**2 * elements(op.result) * as_expr(shape(op.operands[1])[1])
+            return 2 * op.window**2 * elements(op.result) * as_expr(shape(op.operands[1])[1])
         case graph_recurrent.Recurrence():
             return 2 * elements(op.operands[0]) * shape(op.operands[1])[1]
         case graph_nn.ConvTranspose():

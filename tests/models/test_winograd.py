@@ -86,6 +86,25 @@ def test_strides_and_larger_windows(size: tuple[int, int, int], target: str) -> 
     assert_close(dlc.compile(model, target=target)(x), expected(model, x), "network")
 
 
+FIRST = [(7, (3, 3, 3, 3), 40, 36), (7, (2, 2, 3, 3), 40, 36), (5, (2, 1, 1, 2), 36, 40)]
+
+
+@pytest.mark.parametrize("case", FIRST, ids=str)
+def test_first_convolutions(case: tuple[int, tuple[int, ...], int, int]) -> None:
+    """Of few channels, with a stride of two: the phases of the image become channels."""
+    window, pads, rows, columns = case
+    rng = np.random.default_rng(8)
+    weights = [weight("w", rng.standard_normal((64, 3, window, window)) / window), weight("b", rng.standard_normal(64))]
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=pads, strides=[2, 2]),
+        helper.make_node("Relu", ["c"], ["y"]),
+    ]
+    shape = [2, 64, *((n + pads[i] + pads[i + 2] - window) // 2 + 1 for i, n in enumerate((rows, columns)))]
+    model, x = model_of(nodes, weights, (2, 3, rows, columns), tuple(shape)), image(2, 3, rows, columns)
+    assert winograd_kernels(model, "x86-64-v4@datapath=256")
+    assert_close(dlc.compile(model)(x), expected(model, x), "network")
+
+
 def test_sizes_known_at_run_time() -> None:
     strides = strided("batch", "rows", "columns")
     assert_close(dlc.compile(strides)(image(2, 3, 45, 58)), expected(strides, image(2, 3, 45, 58)), "network")

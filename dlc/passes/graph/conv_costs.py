@@ -22,6 +22,7 @@ FROM_MEMORY = 4.0  # bytes a cycle, prefetched: weights are read once per infere
 FROM_L3 = 6.5
 FROM_L2 = 40.0
 WRITTEN = 32.0  # bytes a cycle, to memory that other kernels have used since
+WOVEN = 3.0  # bytes a cycle, of an image whose neighbours become channels
 TILE_START = 30  # cycles in which a register tile fills and empties
 SHARE_OF_L2 = 0.6  # what of it can be counted on
 SHARE_OF_L3 = 0.25  # of a whole socket's, mostly
@@ -102,6 +103,12 @@ def predicted(size: ConvSize, target: Target) -> dict[str, float]:
         parts = f"{plan.part} tiles at a time" if plan.part else "in three steps"
         found[f"Winograd {tile} x {tile}, {parts}"] = plan.cycles
     return found
+
+
+def moved_cycles(image: tuple[int, ...], target: Target) -> float:
+    """Making channels of the phases of an image (N, C, H, W): what is written has a vector of channels."""
+    images, _, rows, columns = image
+    return images * rows * columns / 4 * target.facts.vector_bits / 8 / WOVEN
 
 
 def product_cycles(rows: int, vectors: int, inputs: int, target: Target) -> float:

@@ -59,7 +59,8 @@ NETWORKS = {
 def test_numbers(name: str) -> None:
     proto = NETWORKS[name]
     shape = [d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim]
-    check(proto, {"x": rng.standard_normal(shape).astype(np.float32)}, tolerance=1e-5)
+    # by Winograd twice, one after the other
+    check(proto, {"x": rng.standard_normal(shape).astype(np.float32)}, tolerance=3e-5)
 
 
 COPIES = {"two parts": 0, "one in another": 0, "one part twice": 1, "several images": 1}

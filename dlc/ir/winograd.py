@@ -33,13 +33,13 @@ TILES: dict[tuple[int, int], tuple[int, ...]] = {
 TINY = 1e-12
 
 
-def patch_size(tile: int, window: int = 3, stride: int = 1) -> int:
+def patch_size(tile: int, window: int, stride: int) -> int:
     """Elements along one side of what a tile is computed from: as many products are made of them."""
     return stride * (tile - 1) + window
 
 
 @cache
-def matrices(tile: int, window: int = 3, stride: int = 1) -> tuple[Doubles, Doubles, Doubles]:
+def matrices(tile: int, window: int, stride: int) -> tuple[Doubles, Doubles, Doubles]:
     """Aᵀ (tile, size), G (size, window) and Bᵀ (size, size) in float64; size is that of the patch."""
     size = patch_size(tile, window, stride)
     output, weights, inputs = np.zeros((tile, size)), np.zeros((size, window)), np.zeros((size, size))
@@ -71,7 +71,7 @@ def _of_stride_1(tile: int, taps: int) -> tuple[Doubles, Doubles, Doubles]:
 
 
 @cache
-def error_growth(tile: int, window: int = 3, stride: int = 1) -> float:
+def error_growth(tile: int, window: int, stride: int) -> float:
     """By how much more than a direct convolution's results those of a tile are off, typically.
 
     Each product of the transformed tile carries a rounding error as large as itself, times epsilon. For weights and
@@ -140,5 +140,5 @@ def _halves(a: Doubles, b: Doubles) -> tuple[Doubles, Doubles | None]:
 
 
 def _sum(row: Doubles) -> Sum:
-    terms = [[n, float(f"{factor:.15g}")] for n, factor in enumerate(row) if abs(factor) > TINY]
+    terms = [[n, round(factor, 15)] for n, factor in enumerate(row) if abs(factor) > TINY]
     return sorted(terms, key=lambda term: (term[1] != 1, term[1] == -1))

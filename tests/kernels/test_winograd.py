@@ -124,7 +124,7 @@ def test_the_transforms_of_the_kernels_are_the_matrices(variant: tuple[int, int,
         size = matrix.shape[1]
         for column in range(size):
             unit = [float(n == column) for n in range(size)]
-            np.testing.assert_allclose(formula(name, unit, variant), matrix[:, column], atol=1e-14)
+            np.testing.assert_allclose(formula(name, unit, variant), matrix[:, column], atol=1e-15)
 
 
 def formula(name: str, elements: list[float], variant: tuple[int, int, int]) -> list[object]:

@@ -19,12 +19,12 @@ from dlc.ir.types import TensorType, Type
 from dlc.ir.winograd import TILES, patch_size
 
 
-def places(tile: int, window: int = 3, stride: int = 1) -> int:
+def places(tile: int, window: int, stride: int) -> int:
     """How many elements a transformed tile has."""
     return patch_size(tile, window, stride) ** 2
 
 
-def result_size(x: tuple[Dim, ...], pads: Ints, window: int = 3, stride: int = 1) -> tuple[Dim, ...]:
+def result_size(x: tuple[Dim, ...], pads: Ints, window: int, stride: int) -> tuple[Dim, ...]:
     """Rows and columns of the convolution's result."""
     return window_shape(x[2:], (window, window), (stride, stride), pads, ())
 

@@ -24,6 +24,7 @@ FROM_L2 = 40.0
 WRITTEN = 32.0  # bytes a cycle, to memory that other kernels have used since
 WOVEN = 3.0  # bytes a cycle, of an image whose neighbours become channels
 TILE_START = 30  # cycles in which a register tile fills and empties
+HANDED_OVER = 3500  # cycles in which a kernel more is handed to the threads and waited for: a microsecond
 SHARE_OF_L2 = 0.6  # what of it can be counted on
 SHARE_OF_L3 = 0.25  # of a whole socket's, mostly
 MOST_TILES = 128  # in a part
@@ -172,4 +173,5 @@ def winograd_plan(size: ConvSize, tile: int, target: Target) -> WinogradPlan:
     best = next(plan for plan in plans if plan.weighted <= AS_GOOD * least)
     count = tiles * size.images
     whole = part_cycles(size, tile, count, target, FROM_MEMORY) + scratch_bytes(size, tile, count, target) / WRITTEN
+    whole += 2 * HANDED_OVER
     return WinogradPlan(tile, 0, whole, whole) if whole < best.weighted else best

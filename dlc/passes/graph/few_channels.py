@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_nn import Conv
-from dlc.ir.dialects.graph_shape import Constant, Pad, Reshape, Transpose
-from dlc.ir.dialects.shape_rules import per_axis, spatial_pads, tensor
+from dlc.ir.dialects.graph_shape import Pad, Reshape, Transpose
+from dlc.ir.dialects.shape_rules import per_axis, spatial_pads
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter
-from dlc.ir.types import F32
 from dlc.passes.graph.constants import known_shape, static_shape
 from dlc.passes.graph.conv_costs import ConvSize, direct_cycles, moved_cycles
-from dlc.passes.graph.winograd_ops import best_plan, convolved
+from dlc.passes.graph.winograd_ops import best_plan, convolved, hindrance
 from dlc.record import record
 from dlc.target import Target
 
 PHASES = 2  # along each of the two axes: the stride
-MOST_WINDOW = 7
 
 
 @record
@@ -34,11 +32,9 @@ class ConvOfFewChannels(Pattern[Conv]):
         x, w, y = static_shape(op.x), static_shape(op.w), static_shape(op.result)
         if x is None or w is None or y is None or len(x) != 4 or not all((*x, *y)):
             return NoMatch("not of two axes, of sizes that are not known, or empty")
-        if op.groups != 1 or op.channels is not None or any(n != 1 for n in op.dilations):
-            return NoMatch("in groups, dilated, or it reads some channels only")
-        if tensor(op.x).scalar != F32 or tensor(op.result).scalar != F32 or op.w.defined_by(Constant) is None:
-            return NoMatch("not in f32, or the weights are not constant")
-        if any(per_axis(op.strides, n) != PHASES for n in (0, 1)) or w[2] != w[3] or w[2] > MOST_WINDOW:
+        if problem := hindrance(op):
+            return NoMatch(problem)
+        if any(per_axis(op.strides, n) != PHASES for n in (0, 1)) or w[2] != w[3]:
             return NoMatch("not of a stride of two and a square window")
         if x[1] * PHASES**2 > self.target.facts.lanes(32):
             return NoMatch("more channels than a vector has lanes for their phases")

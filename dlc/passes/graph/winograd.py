@@ -15,15 +15,12 @@ from typing import ClassVar
 
 from dlc.ir.core import Module
 from dlc.ir.dialects.graph_nn import Conv
-from dlc.ir.dialects.graph_shape import Constant
-from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.levels import Level
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
-from dlc.ir.types import F32
 from dlc.passes.base import Pass, PassContext
-from dlc.passes.graph.conv_costs import dense_size, direct_cycles, known
+from dlc.passes.graph.conv_costs import dense_size, direct_cycles
 from dlc.passes.graph.few_channels import ConvOfFewChannels
-from dlc.passes.graph.winograd_ops import best_plan, convolved
+from dlc.passes.graph.winograd_ops import best_plan, convolved, hindrance
 from dlc.record import record
 from dlc.target import Target
 
@@ -51,18 +48,11 @@ class ConvByWinograd(Pattern[Conv]):
     error: float
 
     def rewrite(self, op: Conv, rw: Rewriter) -> NoMatch | None:
-        x, y = tensor(op.x), tensor(op.result)
-        if not all(known(dim) for dim in y.shape):
-            return NoMatch("the result is empty")
+        if problem := hindrance(op):
+            return NoMatch(problem)
         size = dense_size(op)
         if size is None:
-            return NoMatch("in groups, dilated, or of a window or a stride that there are no matrices for")
-        if op.channels is not None:
-            return NoMatch("it reads some channels only")
-        if x.scalar != F32 or y.scalar != F32:
-            return NoMatch("not in f32")
-        if op.w.defined_by(Constant) is None:
-            return NoMatch("the weights are not constant")
+            return NoMatch("the result is empty, or there are no matrices for its window and stride")
         if 2 * min(size.inputs, size.outputs) < self.target.facts.lanes(32):
             return NoMatch("too few channels to fill the lanes")
         plan = best_plan(size, self.error, self.target)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dlc.ir.core import Value
-from dlc.ir.dialects.graph_nn import Ints, MatMul
-from dlc.ir.dialects.graph_winograd import (
-    WinogradConv,
-    WinogradInput,
-    WinogradOutput,
-    WinogradWeights,
-    result_size,
-)
+from dlc.ir.dialects.graph_nn import Conv, Ints, MatMul
+from dlc.ir.dialects.graph_shape import Constant
+from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, WinogradOutput, WinogradWeights, result_size
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.rewrite import Rewriter
+from dlc.ir.types import F32
 from dlc.ir.winograd import error_growth
 from dlc.passes.graph.conv_costs import ConvSize, WinogradPlan, winograd_plan
 from dlc.passes.graph.rounding import expected_error
 from dlc.target import Target
+
+
+def hindrance(op: Conv) -> str | None:
+    """Why a convolution cannot go by Winograd's algorithm, whatever its size."""
+    if op.groups != 1 or any(n != 1 for n in op.dilations):
+        return "in groups, or dilated"
+    if op.channels is not None:
+        return "it reads some channels only"
+    if tensor(op.x).scalar != F32 or tensor(op.result).scalar != F32:
+        return "not in f32"
+    return "the weights are not constant" if op.w.defined_by(Constant) is None else None
 
 
 def best_plan(size: ConvSize, most_error: float, target: Target) -> WinogradPlan | None:

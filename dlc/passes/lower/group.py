@@ -7,6 +7,7 @@ behind it are inlined on the value. A group without a root is a loop nest over i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import field
 
 from dlc.errors import InternalError, UserError
@@ -315,6 +316,7 @@ class GroupLowering:
         scheduler.parameters = {
             n: self.buffers[t.key] for n, t in names.items() if isinstance(t, Tensor) and t.key in self.buffers
         }
+        scheduler.ends = dict(self._ends(lanes))
         name = "map" if kernel is None else kernel.name
         if kernel is None:
             axis, block = self._map_block()
@@ -328,6 +330,16 @@ class GroupLowering:
                 considered = (*algorithms(self.root, self.target), *scheduler.considered)
                 return LoweredGroup(func, taken, scheduler.chosen, considered)
         raise InternalError(f"no schedule of {name!r} fits", op=self.group)
+
+    def _ends(self, lanes: int) -> Iterator[tuple[Value, tuple[int, int]]]:
+        """Results whose channels are in blocks of `lanes`: where those are counted, and how many channels there are."""
+        for yielded, out in zip(self.yields, self.outputs, strict=True):
+            kind = tensor_type(yielded)
+            if kind.layout is not None and len(kind.layout.blocks) == 1:
+                axis, block = kind.layout.blocks[0]
+                channels = kind.shape[axis]
+                if block == lanes and isinstance(channels, int):
+                    yield out, (kind.layout.order.index(axis), channels)
 
     def _map_block(self) -> tuple[int, int]:
         """The axis of the first result that is innermost in blocks, and how long these are."""

@@ -14,6 +14,7 @@ from dlc.passes.loop.cleanup import clean, contract_multiply_add
 from dlc.passes.loop.contract import contract
 from dlc.passes.loop.fuse import fuse
 from dlc.passes.loop.loops import all_loops, named_loops, only_inner_loop
+from dlc.passes.loop.narrow import narrow_padding
 from dlc.passes.loop.prefetch import prefetch
 from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.share import share
@@ -56,12 +57,15 @@ class Scheduler:
     chosen: dict[str, object] = field(default_factory=dict)
     considered: dict[str, None] = field(default_factory=dict)
     parameters: dict[str, Value] = field(default_factory=dict)  # buffers by the names of the kernel's operands
+    ends: dict[Value, tuple[int, int]] = field(default_factory=dict)  # what narrow_padding takes
     spread_loops: tuple[str, ...] = ()
     shared: tuple[tuple[str, ...], int] = ((), 0)  # loops, and between how many threads
 
     def run(self, schedule: s.Schedule, frame: Frame) -> None:
         self.actions(schedule.actions, frame)
         share_all_or_nothing(self.func)
+        if (passes := self.target.facts.passes) > 1:
+            narrow_padding(self.func, self.ends, self.lanes, self.lanes // passes)
         finish(self.func)
         share(self.func, *self.shared)
         spread(self.func, self.spread_loops)

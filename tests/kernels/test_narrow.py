@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlc.driver.compile import make_options
+from dlc.driver.pipeline import lowered_module
 from dlc.ir.core import Func
 from dlc.ir.dialects import arith, graph_nn, vec
 from dlc.ir.types import Layout, VectorType
@@ -58,7 +60,7 @@ def test_padding_is_not_computed(given: Trial) -> None:
 @pytest.mark.parametrize("given", AS_BEFORE, ids=str)
 def test_what_is_not_padding_is(given: Trial) -> None:
     func = check(given.make, given.arrays, given.types(), given.close, HALVES).lowered.func
-    assert 8 not in lanes_of_products(func)
+    assert lanes_of_products(func) == {16}
 
 
 @pytest.mark.parametrize("given", NARROW[:1], ids=str)
@@ -91,6 +93,9 @@ def test_epilogues_are_narrow_too() -> None:
             "low": np.float32(-1), "high": np.float32(6),
         },
     )  # fmt: skip
+    kernels = lowered_module(proto, make_options(HALVES, None, 3, (), False)).module.funcs.values()
+    convolutions = [func for func in kernels if func.name.startswith("conv") and 8 in lanes_of_products(func)]
+    assert len(convolutions) == 2, "both 1 x 1 convolutions, epilogues and all"
     feeds = {"x": rng.standard_normal((1, 20, 9, 9)).astype(np.float32)}
     ready = compiled(proto, target=str(HALVES))
     assert_close(ready.run(feeds)["y"], expected(proto, feeds)[0], "network")

@@ -22,8 +22,8 @@ ELEMENTWISE = tuple(kind for kind in arith.OPS if kind not in (arith.Constant, a
 Values = dict[Value, None]
 
 
-def narrow_padding(func: Func, ends: Mapping[Value, tuple[int, int]], lanes: int, width: int) -> bool:
-    """Compute only `width` of `lanes` lanes where the others are padding; returns whether there is such a place.
+def narrow_padding(func: Func, ends: Mapping[Value, tuple[int, int]], lanes: int, width: int) -> None:
+    """Compute only `width` of `lanes` lanes where the others are padding.
 
     `ends` has, for buffers whose last axis is a block of `lanes` elements of a longer axis, the place of the axis that
     counts the blocks and the length of the whole one. All such stores are narrowed, or none.
@@ -31,7 +31,7 @@ def narrow_padding(func: Func, ends: Mapping[Value, tuple[int, int]], lanes: int
     stores = {op: None for op in func.walk() if isinstance(op, vec.Store) and _ends_early(op, ends, lanes, width)}
     chain = _chain(stores, lanes)
     if not stores or chain is None or not all(_stays_inside(op, number, chain, stores) for op, number in _uses(chain)):
-        return False
+        return
     sources = {source: None for value in (*chain, *(op.value for op in stores)) for source in _sources(value) or ()}
     for leaf in filter(_is_leaf, sources):  # others may use it whole
         _narrow_leaf(leaf, chain, stores, width)
@@ -39,7 +39,6 @@ def narrow_padding(func: Func, ends: Mapping[Value, tuple[int, int]], lanes: int
         value.type = VectorType(width, scalar_type(value.type))
     for store in stores:
         _fill(store, width, lanes - width)
-    return True
 
 
 def _ends_early(op: vec.Store, ends: Mapping[Value, tuple[int, int]], lanes: int, width: int) -> bool:

@@ -11,7 +11,7 @@ from dlc.codegen.elf.writer import Buffer, WeightSegment
 from dlc.codegen.pool import EXPORTS, pool_objects, team_object
 from dlc.errors import InternalError
 
-FORMAT = 2
+FORMAT = 3
 
 
 def write_artifact(

@@ -10,19 +10,17 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from dlc.codegen.context import BOUND_AT, DIMS_AT, MAX_THREADS, THREADS_AT, WORKSPACE_AT
 from dlc.codegen.llvm_backend import compile_object
 from dlc.codegen.pool_text import MODULE
 from dlc.errors import InternalError
 from dlc.record import record
 
-ABI_VERSION = 2
-MAX_THREADS = 512
-THREADS_AT = 448
+ABI_VERSION = 3
 WORTH_JOINING = 8  # phases: a thread that joins a team late spends the first ones on filling its cache
-CONTEXT_BYTES = THREADS_AT + 64 * MAX_THREADS
 EXPORTS = (
-    "dlc_abi_version", "dlc_ctx_bytes", "dlc_init", "dlc_close", "dlc_error", "dlc_run", "dlc_set_parallel",
-    "dlc_profile",
+    "dlc_abi_version", "dlc_ctx_bytes", "dlc_init", "dlc_close", "dlc_error", "dlc_bind", "dlc_run", "dlc_shapes",
+    "dlc_message", "dlc_dims", "dlc_set_parallel", "dlc_profile",
 )  # fmt: skip
 
 
@@ -90,7 +88,8 @@ def pool_ir(machine: str) -> str:
         raise InternalError(f"there is no thread pool for the machine {machine!r}")
     text = MODULE
     values = {
-        "abi": ABI_VERSION, "bytes": CONTEXT_BYTES, "threads_at": THREADS_AT, "max_threads": MAX_THREADS,
+        "abi": ABI_VERSION, "bytes": DIMS_AT, "dims_at": DIMS_AT, "bound_at": BOUND_AT, "workspace_at": WORKSPACE_AT,
+        "threads_at": THREADS_AT, "max_threads": MAX_THREADS,
         "futex": target.futex, "spins": target.spins, "pause": target.pause, "declarations": target.declarations,
         "enter": target.enter, "leave": target.leave, "meeting_spins": target.spins // 5,
         "worth_joining": WORTH_JOINING,
@@ -103,7 +102,7 @@ def pool_ir(machine: str) -> str:
 RARE = frozenset((
     "dlc_abi_version", "dlc_ctx_bytes", "dlc_error", "dlc_fail", "dlc_profile", "dlc_stamp", "dlc_now", "dlc_init",
     "dlc_thread", "dlc_close", "dlc_exit_gate", "dlc_set_parallel", "dlc_hand_over", "dlc_body", "dlc_take_place",
-    "dlc_fp_enter", "dlc_fp_leave", "dlc_wake", "dlc_sleep",
+    "dlc_fp_enter", "dlc_fp_leave", "dlc_wake", "dlc_sleep", "dlc_message", "dlc_dims", "dlc_put", "dlc_seven_bits",
 ))  # fmt: skip
 TEAMS = frozenset((
     "dlc_join", "dlc_leave", "dlc_members", "dlc_phase", "dlc_part", "dlc_meet", "dlc_reach", "dlc_teams", "dlc_visit",

@@ -288,6 +288,8 @@ define i32 @dlc_set_parallel(ptr %ctx, ptr %parallel, ptr %user, i32 %workers) n
   %user_at = getelementptr i8, ptr %ctx, i64 40
   store ptr %parallel, ptr %hook_at
   store ptr %user, ptr %user_at
+  %bound_at = getelementptr i8, ptr %ctx, i64 @@bound_at@@
+  store i32 0, ptr %bound_at  ; the workspace is of another size now
   ret i32 0
 }
 

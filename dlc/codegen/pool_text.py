@@ -14,13 +14,16 @@ Context, byte offsets (the caller gives 64-byte aligned memory of `dlc_ctx_bytes
     80   job: ptr kernel, ptr dims, ptr buffers, i64 chunks, i32 first non-zero code (112), i64 chunks a thread (120)
     128  sigset_t with every signal, sigset_t to restore (only used while workers are started)
     384  profiling: ptr to the next two time stamps, ptr void probe(ptr user), ptr user; see dlc_profile
+    408  i32 bound: dlc_bind has succeeded; 416 i64 bytes of workspace that it has asked for
     448  a line of 64 bytes for each thread: i64 next chunk of its share, i64 pthread_t, ptr ctx, i32 index,
          i32 taken: a body of the caller's pool uses this thread's scratch memory
+    33216  i64 for each named dimension: its value, those that kernels find last
 
 What a worker must read to start lies in the one line that it watches: every further line costs a transfer between
 cores, of which a small job can afford few.
 """
 
+from dlc.codegen.pool_message import MESSAGE
 from dlc.codegen.pool_parallel import FOREIGN, PARALLEL, SCRATCH, WAITING, WORK, WORKER
 from dlc.codegen.pool_teams import JOINING, PHASES, TEAMS
 
@@ -61,15 +64,46 @@ define i32 @dlc_abi_version() nounwind {
 }
 
 define i64 @dlc_ctx_bytes() nounwind {
-  ret i64 @@bytes@@
+  %slots = load i64, ptr @dlc_slots
+  %dims = mul i64 %slots, 8
+  %bytes = add i64 %dims, @@bytes@@
+  ret i64 %bytes
+}
+
+define ptr @dlc_dims(ptr %ctx) nounwind {
+  %dims = getelementptr i8, ptr %ctx, i64 @@dims_at@@
+  ret ptr %dims
 }
 
 define ptr @dlc_error(ptr %ctx) nounwind {
   ret ptr %ctx
 }
 
-define i32 @dlc_run(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) nounwind {
+; Takes no sizes but those that dlc_bind has accepted, which lie in the context.
+define i32 @dlc_run(ptr %ctx, ptr %buffers, ptr %workspace) nounwind {
+entry:
   store i64 0, ptr %ctx
+  %bound_at = getelementptr i8, ptr %ctx, i64 @@bound_at@@
+  %bound = load i32, ptr %bound_at
+  %open = icmp eq i32 %bound, 0
+  br i1 %open, label %refuse, label %ask
+ask:
+  %bytes_at = getelementptr i8, ptr %ctx, i64 @@workspace_at@@
+  %bytes = load i64, ptr %bytes_at
+  %needed = icmp ne i64 %bytes, 0
+  %null = icmp eq ptr %workspace, null
+  %missing = and i1 %needed, %null
+  %address = ptrtoint ptr %workspace to i64
+  %odd = and i64 %address, 63
+  %misaligned = icmp ne i64 %odd, 0
+  %unfit = or i1 %missing, %misaligned
+  br i1 %unfit, label %refuse, label %run
+refuse:
+  %why = phi i32 [ -1, %entry ], [ -2, %ask ]
+  store i32 %why, ptr %ctx
+  ret i32 %why
+run:
+  %dims = getelementptr i8, ptr %ctx, i64 @@dims_at@@
   %state = call i32 @dlc_fp_enter()
   %code = call i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace)
   call void @dlc_fp_leave(i32 %state)
@@ -99,7 +133,8 @@ START = """
 ; Where the system refuses a thread, the pool goes on with those it has.
 define i32 @dlc_init(ptr %ctx, i32 %wanted) nounwind {
 entry:
-  call void @llvm.memset.p0.i64(ptr align 8 %ctx, i8 0, i64 @@bytes@@, i1 false)
+  %size = call i64 @dlc_ctx_bytes()
+  call void @llvm.memset.p0.i64(ptr align 8 %ctx, i8 0, i64 %size, i1 false)
   %threads_at = getelementptr i8, ptr %ctx, i64 24
   store i32 1, ptr %threads_at
   %too_many = icmp sgt i32 %wanted, @@max_threads@@
@@ -225,6 +260,6 @@ define internal i64 @dlc_now() nounwind {
 """
 
 MODULE = "".join((
-    DECLARATIONS, ENTRY_POINTS, PROFILING, START, WORKER, WORK, PARALLEL, FOREIGN, SCRATCH, WAITING,
+    DECLARATIONS, MESSAGE, ENTRY_POINTS, PROFILING, START, WORKER, WORK, PARALLEL, FOREIGN, SCRATCH, WAITING,
     JOINING, PHASES, TEAMS,
 ))  # fmt: skip

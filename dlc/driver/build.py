@@ -7,8 +7,10 @@ import os
 from collections.abc import Callable, Sequence
 
 from dlc.codegen.artifact import FORMAT, write_artifact
+from dlc.codegen.emit.bind import emit_bind
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
 from dlc.codegen.emit.main import emit_main, error_sites
+from dlc.driver.interface import interface
 from dlc.driver.pipeline import Lowered, Options, input_dims, named_dims
 from dlc.driver.watch import UNWATCHED, Watch, ignore_step
 from dlc.driver.weights import PackedWeights
@@ -16,9 +18,9 @@ from dlc.driver.workers import Objects
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module, Op
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr, as_dim, as_expr
+from dlc.ir.expr import Expr, as_expr
 from dlc.ir.scratch import scratch_bytes
-from dlc.ir.size_bounds import Uppers, at_most, upper_bounds
+from dlc.ir.size_bounds import upper_bounds
 from dlc.ir.teams import has_teams, team_offsets
 from dlc.ir.types import BufferType, TensorType, Type
 from dlc.target import Target
@@ -74,10 +76,12 @@ class Codegen:
 
 
 def main_text(module: Module, symbols: Sequence[str]) -> str:
-    """LLVM text of `dlc_main`."""
+    """LLVM text of `dlc_main`, and of what a caller asks for before it."""
+    sites = error_sites(module)
     work: dict[Op, Expr] = {op: work_of(op, module) for op in module.main.block.ops if isinstance(op, run.Call)}
     teams = {func.name: team_offsets(func)[1] for func in kernel_funcs(module) if has_teams(func)}
-    return emit_main(module.main, symbols, error_sites(module).codes, scratch_bytes(module), work, teams)
+    main = emit_main(module.main, symbols, sites.codes, scratch_bytes(module), work, teams)
+    return main + emit_bind(interface(module, symbols, sites))
 
 
 def work_of(call: run.Call, module: Module) -> Expr:
@@ -112,19 +116,16 @@ def build_artifact(
 def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
     """What the runtime needs to know about the model."""
     main = lowered.module.main
-    uppers = upper_bounds(main)
     return {
         "format": FORMAT,
         "machine": target.arch,
         "features": list(target.features),
         "symbols": list(input_dims(lowered.module)),
-        "derived": [{"name": name, "upper": dim(upper)} for name, upper in uppers.items()],
-        "assumptions": assumptions(main),
+        "derived": list(upper_bounds(main)),
         "inputs": [spec(name, kind) for name, kind in lowered.inputs],
-        "outputs": [{**spec(name, kind), **bound(kind, uppers)} for name, kind in lowered.outputs],
+        "outputs": [spec(name, kind) for name, kind in lowered.outputs],
         "workspace": dim(main.attrs["workspace"]),
         "scratch": scratch_bytes(lowered.module),
-        "errors": {str(code): message for code, message in error_sites(lowered.module).messages.items()},
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
         "extra": {
             "target": str(target), "weights": main.attrs["weights"], "operators": lowered.graph_ops,
@@ -167,24 +168,6 @@ def spec(name: str, kind: Type) -> dict[str, object]:
     if not isinstance(kind, TensorType):
         raise InternalError(f"{name!r} is a {kind}, not a tensor")
     return {"name": name, "dtype": kind.scalar.dtype.name, "shape": [dim(d) for d in kind.shape]}
-
-
-def bound(kind: Type, uppers: Uppers) -> dict[str, object]:
-    """What an output can grow to, where kernels find its size out."""
-    if not isinstance(kind, TensorType):
-        return {}
-    most = [as_dim(at_most(d, uppers)) for d in kind.shape]
-    return {} if most == list(kind.shape) else {"most": [dim(d) for d in most]}
-
-
-def assumptions(main: Func) -> list[dict[str, object]]:
-    """What the runtime has to check of the input shapes. (`main` itself checks sizes that kernels find out.)"""
-    open_sizes = upper_bounds(main).keys()
-    return [
-        {"expr": dim(expr), "message": f"the model needs {expr} to be 0 or more"}
-        for expr in main.listed("assumptions")
-        if isinstance(expr, Expr) and expr.symbols().isdisjoint(open_sizes)
-    ]
 
 
 def dim(value: object) -> int | str:

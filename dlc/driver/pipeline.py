@@ -12,6 +12,7 @@ from dlc.errors import UserError
 from dlc.frontends.load import load_model
 from dlc.ir.core import Func, Module, Value
 from dlc.ir.expr import Expr
+from dlc.ir.guards import declared_types
 from dlc.ir.size_bounds import upper_bounds
 from dlc.ir.types import Type
 from dlc.passes.base import CompileOptions, Pass, PassContext, ignore_kernel
@@ -82,7 +83,7 @@ def lowered_module(
     watch.stage("import", 1)
     module = imported_module(source, options)
     main = module.main
-    inputs = named_types(main.listed("inputs"), main.args)
+    inputs = [(str(name), kind) for name, kind in zip(main.listed("inputs"), declared_types(main), strict=True)]
     outputs = named_types(main.listed("outputs"), main.terminator.operands)
     ops: dict[str, int] = {}
     for op in main.block.ops:
@@ -105,8 +106,8 @@ def named_dims(module: Module) -> tuple[str, ...]:
 
 def input_dims(module: Module) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for arg in module.main.args:
-        for dim in getattr(arg.type, "shape", ()):
+    for kind in declared_types(module.main):
+        for dim in getattr(kind, "shape", ()):
             if isinstance(dim, Expr):
                 found |= dict.fromkeys(sorted(dim.symbols()))
     return tuple(name for name in found if name not in upper_bounds(module.main))

@@ -10,7 +10,7 @@ from dlc.ir.dialects.graph_math import Cast, Mul
 from dlc.ir.dialects.graph_nn import Reduce
 from dlc.ir.dialects.graph_shape import Broadcast, Pad, Reshape, Slice, Transpose
 from dlc.ir.dialects.shape_rules import canonical, replaced, tensor
-from dlc.ir.expr import Dim, as_expr, product
+from dlc.ir.expr import Dim
 from dlc.ir.types import ScalarType
 
 Shape = tuple[Dim, ...]
@@ -36,10 +36,6 @@ def reshaped(cx: NodeContext, x: Value, shape: Sequence[Dim]) -> Value:
     target = canonical(shape)
     if target == shape_of(x):
         return x
-    surplus = as_expr(product(shape_of(x))) - as_expr(product(target))
-    if not surplus.is_const:  # the shape of the inputs, or a size found at run time, must make them equal
-        cx.scope.assume(surplus)
-        cx.scope.assume(-surplus)
     return cx.put(Reshape(x, shape=target))
 
 

@@ -16,7 +16,6 @@ from dlc.background import Background
 from dlc.errors import UnsupportedOp, UnsupportedOps, UserError
 from dlc.frontends.contents import is_integral, is_symbolic
 from dlc.frontends.context import ConstantStore, Handler, Item, NodeContext, Output, Unsupported
-from dlc.frontends.equal_dims import equal_dims
 from dlc.frontends.functions import bound_nodes
 from dlc.frontends.handlers import HANDLERS
 from dlc.frontends.known import known_element, known_results
@@ -25,8 +24,11 @@ from dlc.frontends.records import FunctionRecord, GraphRecord, ModelRecord, Node
 from dlc.frontends.symbols import InputShapes, Shape, input_shapes, symbol_name
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects.func import Return
+from dlc.ir.dialects.graph_flow import Require
 from dlc.ir.expr import Expr
+from dlc.ir.guards import insert_guards, plain_name
 from dlc.ir.pool import ConstantPool, content_key
+from dlc.ir.requirements import Requirement, false_requirement
 from dlc.ir.rewrite import is_pure
 from dlc.ir.types import Array, TensorType, Type, scalar_of
 
@@ -52,9 +54,9 @@ class Scope:
         self.depth = depth  # of calls inside calls
         self.names: dict[str, Item | None] = {}
 
-    def assume(self, expr: Expr) -> None:
-        """Rely on `expr` being 0 or more; the function states it for the run time to check."""
-        self.importer.assumptions.setdefault(expr)
+    def assume(self, need: Requirement) -> None:
+        """Rely on something that no op of the node declares: the node's first op asks for it."""
+        self.importer.relied_on.append(need)
 
     def unique(self, text: str) -> str:
         """A symbol that no dimension of the model has."""
@@ -78,7 +80,9 @@ class Importer:
         self.store = ConstantStore(self.pool)
         self.functions = {(each.domain, each.name, each.overload): each for each in model.functions}
         self.problems: list[UnsupportedOp] = []
-        self.assumptions: dict[Expr, None] = {}  # an ordered set
+        self.relied_on: list[Requirement] = []  # by the node that is being imported
+        self.needs: dict[Op, tuple[Requirement, ...]] = {}  # of ops, besides what they declare
+        self.node_types: dict[Op, str] = {}  # which operator of the model an op comes from
         self.symbols: set[str] = set()
 
     # -- the whole model ---------------------------------------------------------------------------------------------
@@ -118,9 +122,7 @@ class Importer:
         func.attrs["outputs"] = tuple(each.name for each in self.model.graph.outputs)
         module = Module(self.pool, name=self.model.name, files=self.model.files)
         module.add(func)
-        self.assumptions |= dict.fromkeys(equal_dims(module))
-        if self.assumptions:
-            func.attrs["assumptions"] = tuple(self.assumptions)
+        insert_guards(func, self.needs, lambda op: self.node_types.get(op) or plain_name(op))
         return module
 
     def _add_inputs(self, scope: Scope, inputs: Sequence[ValueRecord], shapes: Mapping[str, Shape]) -> None:
@@ -247,10 +249,19 @@ class Importer:
 
     def _handled(self, cx: NodeContext, handler: Handler) -> list[Item]:
         start = len(cx.builder.block.ops)
+        self.relied_on = []
         given = handler(cx)
         outputs: Sequence[Output] = given if isinstance(given, list | tuple) else (given,)
-        if (problem := first_problem(cx.builder.block.ops[start:])) is not None:
+        made = cx.builder.block.ops[start:]
+        if (problem := first_problem(made)) is not None:
             raise Unsupported(problem)
+        for op in made:
+            self.node_types.setdefault(op, cx.node.op_type)
+        if made:
+            self.needs[made[0]] = tuple(self.relied_on)
+        for need in self.relied_on if not made else ():
+            guard = Require(left=need.left, right=need.right, relation=need.relation, text=need.text)
+            self.node_types[cx.put_op(guard)] = cx.node.op_type
         wanted = len(cx.node.outputs)
         while len(outputs) < wanted and not cx.node.outputs[wanted - 1]:
             wanted -= 1
@@ -348,6 +359,8 @@ def first_problem(ops: Sequence[Op]) -> str | None:
                     return f"{op.name}: {definition.name} must be {constraint.text}, got {value.type}"
         for violation in op.check():
             return f"{op.name}: {violation.partition(': ')[2]}"
+        if (broken := false_requirement(op)) is not None:
+            return f"{op.name}: {broken.sentence}, got {broken.left} and {broken.right}"
     return None
 
 

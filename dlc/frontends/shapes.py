@@ -8,6 +8,7 @@ from dlc.frontends.contents import exact_quotient, least
 from dlc.frontends.context import NodeContext, Unsupported
 from dlc.frontends.symbols import at_least, at_most
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, product
+from dlc.ir.requirements import AT_LEAST, Requirement
 from dlc.record import record
 
 Shape = tuple[Dim, ...]
@@ -83,7 +84,8 @@ class Cut:
     step: int
 
 
-Assume = Callable[[Expr], None]  # records that an expression is 0 or more, to be checked at run time
+Assume = Callable[[Requirement], None]  # records what is relied on, to be checked at run time
+INSIDE = "where a slice begins and ends must lie inside the axis"
 
 
 def cut(dim: Dim, start: Dim, end: Dim, step: int, assume: Assume) -> Cut:
@@ -111,8 +113,6 @@ def cut(dim: Dim, start: Dim, end: Dim, step: int, assume: Assume) -> Cut:
     size = as_dim(ceil_div(length, abs(step)))
     if isinstance(size, int):
         size = max(size, 0)
-    elif not at_least(size, 0):
-        assume(size)
     return Cut(0 if size == 0 else first, size, step)
 
 
@@ -133,5 +133,5 @@ def _inside(position: Dim, low: int, high: Dim, assume: Assume) -> Dim:
         return high
     for distance in (below, above):
         if not at_least(distance, 0):
-            assume(distance)
+            assume(Requirement(as_dim(distance), AT_LEAST, 0, INSIDE))
     return position

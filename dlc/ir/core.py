@@ -17,6 +17,7 @@ from dlc.record import record
 if TYPE_CHECKING:
     from dlc.ir.opdef import OpSpec
     from dlc.ir.pool import ConstantPool
+    from dlc.ir.requirements import Requirement
 
 T = TypeVar("T", bound="Op")
 
@@ -196,6 +197,12 @@ class Op:
     def check(self) -> Iterator[str]:
         """Violations that the declaration cannot express; overridden by ops."""
         return iter(())
+
+    def requires(self) -> Iterable[Requirement]:
+        """What the op needs of its sizes, in terms of dimensions and attributes; overridden by ops. Only asked where
+        `check` finds nothing. That no result has a negative size need not be said (`requirements.requirements`).
+        """
+        return ()
 
     def infer(self) -> tuple[Type, ...]:
         """The result types; overridden by ops that have results."""

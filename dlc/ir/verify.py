@@ -15,6 +15,7 @@ from dlc.ir.dialects.func import Return
 from dlc.ir.opdef import REQUIRED, TERMINATOR, AttrDef
 from dlc.ir.pool import ConstantPool
 from dlc.ir.printer import Names, op_line
+from dlc.ir.requirements import false_requirement
 from dlc.ir.types import Type
 
 # what infer() and check() of an op may raise on operands or attributes that only they can judge
@@ -220,6 +221,14 @@ def _check_problems(op: Op) -> Iterator[str]:
     except REFUSALS as error:
         count += 1
         yield f"cannot be checked: {error}"
+    if not count:
+        try:
+            if (broken := false_requirement(op)) is not None:
+                count += 1
+                yield broken.text
+        except REFUSALS as error:
+            count += 1
+            yield f"what it needs of sizes cannot be told: {error}"
     try:
         inferred = op.infer()
     except REFUSALS as error:

@@ -13,7 +13,7 @@ from dlc.record import record
 from dlc.runtime.cpu import host_machine, missing_features
 from dlc.runtime.metadata import Metadata, parse_metadata
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 MACHINES = {62: "x86-64", 183: "aarch64"}
 HEADER_SIZE, PROGRAM_HEADER_SIZE, LOADED = 64, 56, 1
 

@@ -10,7 +10,7 @@ from dlc.record import record
 from dlc.runtime.dims import Expr, compile_expr
 from dlc.runtime.spec import TensorSpec, dtype_of
 
-FORMAT = 2
+FORMAT = 3
 
 
 @record
@@ -21,16 +21,12 @@ class Metadata:
     features: tuple[str, ...]
     symbols: tuple[str, ...]
     derived: tuple[str, ...]
-    upper: tuple[Expr, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     workspace: Expr
     scratch: int  # bytes that each thread needs behind the workspace
-    errors: dict[int, str]
     kernels: tuple[str, ...]
     extra: dict[str, object] = field(default_factory=dict)
-    assumptions: tuple[tuple[Expr, str], ...] = ()  # what must not be negative, and what is said if it is
-    most: tuple[tuple[int | str, ...], ...] = ()  # the shape that each output can grow to
 
     @property
     def slots(self) -> dict[str, int]:
@@ -48,25 +44,19 @@ def parse_metadata(text: bytes, path: str) -> Metadata:
         raise UserError(f"{path} has format version {version}, this dlc reads {FORMAT}", hint="compile the model again")
     try:
         symbols = tuple(record["symbols"])
-        derived = tuple(entry["name"] for entry in record.get("derived", ()))
+        derived = tuple(record.get("derived", ()))
         slots = {name: index for index, name in enumerate(symbols + derived)}
         return Metadata(
             machine=record["machine"],
             features=tuple(record.get("features", ())),
             symbols=symbols,
             derived=derived,
-            upper=tuple(compile_expr(entry["upper"], slots) for entry in record.get("derived", ())),
             inputs=parse_specs(record["inputs"]),
             outputs=parse_specs(record["outputs"]),
             workspace=compile_expr(record["workspace"], slots),
             scratch=int(record["scratch"]),
-            errors={int(code): str(message) for code, message in record.get("errors", {}).items()},
             kernels=tuple(record.get("kernels", ())),
             extra=dict(record.get("extra", {})),
-            assumptions=tuple(
-                (compile_expr(entry["expr"], slots), str(entry["message"])) for entry in record.get("assumptions", ())
-            ),
-            most=tuple(parse_shape(entry.get("most", entry["shape"])) for entry in record["outputs"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: its description lacks or garbles {error}") from error

@@ -86,12 +86,11 @@ def separate_inputs(
             buffers[index] = inputs[index].ctypes.data
 
 
-def real_outputs(binder: Binder, dims: Sequence[int], results: list[np.ndarray]) -> list[np.ndarray]:
+def real_outputs(binder: Binder, sizes: Sequence[int], results: list[np.ndarray]) -> list[np.ndarray]:
     """Cut outputs whose size the kernels found out: the code wrote them densely, in their real shape."""
-    for index, derived in enumerate(binder.is_derived):
+    for index, (derived, shape) in enumerate(zip(binder.is_derived, binder.shapes(sizes), strict=True)):
         if not derived:
             continue
-        shape = binder.real_shape(index, dims)
         count = math.prod(shape)
         if count > results[index].size:
             raise InternalError(f"output {binder.metadata.outputs[index].name!r} outgrew its bound: {shape}")

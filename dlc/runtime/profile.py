@@ -45,7 +45,7 @@ class Profiler:
         self.stamps = np.zeros((len(rows) + 1, 2), np.int64)
         model.run(feeds)  # the first run touches all memory, and tells the sizes of the named dimensions
         with model.state() as state:
-            dims = list(state.dims)
+            dims = state.dims
             slots = model.metadata.slots
         self.calls = [
             Call(kernel, node, *(compile_expr(size, slots)(dims) for size in (plain, size, *(own or [plain]))))

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from dlc.errors import DlcError, InternalError, UserError
+from dlc.errors import InternalError, UserError
 from dlc.runtime.artifact import Artifact, open_artifact
 from dlc.runtime.binding import Binder, Bound, Shape
 from dlc.runtime.feeds import ordered_feeds, readable_array
@@ -45,8 +45,7 @@ class CompiledModel:
         self._binder = Binder(self.metadata)
         self._derived = any(self._binder.is_derived)
         self._bounds: dict[tuple[Shape, ...], Bound] = {}
-        buffers = len(self.inputs) + len(self.outputs)
-        self._states = States(self._functions, self.threads, len(self.metadata.slots), buffers, self.metadata.scratch)
+        self._states = States(self._functions, self.threads, self._binder)
         weakref.finalize(self, self._states.close)
 
     def __repr__(self) -> str:
@@ -123,7 +122,7 @@ class CompiledModel:
             arrays.append(value)
             shapes.append(value.shape)
             buffers[index] = address_of(value)
-        bound = self._bounds.get(tuple(shapes)) or self._bind(tuple(shapes))
+        bound = self._bounds.get(tuple(shapes)) or self._bind(state, tuple(shapes))
         if state.bound is not bound:
             state.prepare(bound)
         results = []
@@ -134,8 +133,8 @@ class CompiledModel:
         else:
             results = self._given_outputs(state, bound, arrays, out)
         if code := self._functions.run(*state.arguments):
-            raise self._failure(code, state)
-        return real_outputs(self._binder, list(state.dims), results) if self._derived else results
+            raise UserError(state.message()) if code > 0 else InternalError(state.message())
+        return real_outputs(self._binder, state.result_sizes(), results) if self._derived else results
 
     def _given_outputs(
         self, state: State, bound: Bound, arrays: list[np.ndarray], out: Mapping[str, np.ndarray]
@@ -147,21 +146,10 @@ class CompiledModel:
             state.buffers[index] = result.ctypes.data
         return results
 
-    def _bind(self, shapes: tuple[Shape, ...]) -> Bound:
+    def _bind(self, state: State, shapes: tuple[Shape, ...]) -> Bound:
         """Compute what follows from the shapes, and keep it for the next call."""
-        bound = self._binder.bind(shapes)
+        bound = state.bind(shapes)
         if len(self._bounds) >= KEPT_SHAPES:
             self._bounds = {}
         self._bounds[shapes] = bound
         return bound
-
-    def _failure(self, code: int, state: State) -> DlcError:
-        """The error that the generated code recorded, in the words the compiler chose for its code."""
-        record = state.error
-        code = record.code or code
-        names = self.metadata.kernels
-        kernel = names[record.kernel] if 0 <= record.kernel < len(names) else f"kernel {record.kernel}"
-        template = self.metadata.errors.get(code)
-        if template is None:
-            return InternalError(f"the compiled model failed in {kernel} with the unknown code {code}")
-        return UserError(template.format(record.detail[0], record.detail[1], kernel=kernel))

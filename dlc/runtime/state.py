@@ -6,8 +6,10 @@ import ctypes
 import mmap
 import os
 import weakref
+from collections.abc import Sequence
 
-from dlc.runtime.binding import Bound
+from dlc.errors import UserError
+from dlc.runtime.binding import Binder, Bound, Numbers, Shape
 
 HUGE_PAGE = 2 << 20
 LINE = 64
@@ -40,7 +42,11 @@ class Functions:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         pointer, int32 = ctypes.c_void_p, ctypes.c_int32
-        self.run = function(library, "dlc_run", int32, pointer, pointer, pointer, pointer)
+        self.bind = function(library, "dlc_bind", int32, pointer, pointer, pointer, pointer)
+        self.run = function(library, "dlc_run", int32, pointer, pointer, pointer)
+        self.shapes = function(library, "dlc_shapes", int32, pointer, pointer)
+        self.dims = function(library, "dlc_dims", pointer, pointer)
+        self.message = function(library, "dlc_message", ctypes.c_int64, pointer, pointer, ctypes.c_int64)
         self.init = function(library, "dlc_init", int32, pointer, int32)
         self.close = function(library, "dlc_close", int32, pointer)
         self.context_bytes = int(function(library, "dlc_ctx_bytes", ctypes.c_int64)())
@@ -54,52 +60,74 @@ def function(library: ctypes.CDLL, name: str, result: type, *arguments: type) ->
     return found
 
 
-class ErrorRecord(ctypes.Structure):
-    """The start of a context: what a failed run says about itself."""
-
-    _fields_ = (("code", ctypes.c_int32), ("kernel", ctypes.c_int32), ("detail", ctypes.c_int64 * 2))
-
-
 class State:
-    """One run at a time uses it; `prepare` adapts it to the shapes of the run."""
+    """One run at a time uses it; `bind` and `prepare` adapt it to the shapes of the run."""
 
-    def __init__(self, functions: Functions, threads: int, dims: int, buffers: int, scratch: int = 0) -> None:
+    def __init__(self, functions: Functions, threads: int, binder: Binder) -> None:
+        self.functions = functions
+        self.binder = binder
         self.memory = Memory(functions.context_bytes)
-        self.scratch = scratch * threads
         self.context = ctypes.c_void_p(self.memory.address)
-        self.dims = (ctypes.c_int64 * max(dims, 1))()
-        self.buffers = (ctypes.c_void_p * max(buffers, 1))()
+        self.results = binder.room()
+        self.workspace = ctypes.c_int64()
+        self.buffers = (ctypes.c_void_p * max(1, len(binder.metadata.inputs) + len(binder.metadata.outputs)))()
         self.bound: Bound | None = None
         self.arena = Memory(0)
         self.arguments = self.addresses()
         functions.init(self.context, threads)
 
-    def addresses(self) -> tuple[int, int, int, int]:
+    def addresses(self) -> tuple[int, int, int]:
         """What `dlc_run` takes, as plain numbers, which ctypes converts fastest."""
-        return self.memory.address, ctypes.addressof(self.dims), ctypes.addressof(self.buffers), self.arena.address
+        return self.memory.address, ctypes.addressof(self.buffers), self.arena.address
+
+    def bind(self, shapes: Sequence[Shape]) -> Bound:
+        """What follows from new input shapes. Raises UserError if the model cannot take them."""
+        sizes = self.binder.sizes(shapes)
+        self._bind(sizes)
+        return self.binder.bound(sizes, self.results[:], self.workspace.value)
 
     def prepare(self, bound: Bound) -> None:
-        """Write the symbol values, and see that the workspace is large enough."""
-        for index, value in enumerate(bound.dims):
-            self.dims[index] = value
-        needed = bound.workspace + self.scratch
-        if needed > self.arena.size:
-            self.arena = Memory(needed)
+        """Give the context these shapes, and see that the workspace is large enough."""
+        self._bind(bound.sizes)
+        if bound.workspace > self.arena.size:
+            try:
+                self.arena = Memory(bound.workspace)
+            except (OSError, ValueError, OverflowError) as error:
+                raise UserError(f"there is no memory for the {bound.workspace} bytes of a run of this size") from error
             self.arguments = self.addresses()
         self.bound = bound
 
+    def _bind(self, sizes: Numbers) -> None:
+        self.bound = None
+        if self.functions.bind(self.memory.address, sizes, self.results, ctypes.byref(self.workspace)):
+            raise UserError(self.message())
+
+    def result_sizes(self) -> Sequence[int]:
+        """The sizes of all results of the last run."""
+        self.functions.shapes(self.memory.address, self.results)
+        return self.results[:]
+
     @property
-    def error(self) -> ErrorRecord:
-        return ErrorRecord.from_address(self.memory.address)
+    def dims(self) -> list[int]:
+        """The values of the named dimensions; those that kernels find are those of the last run."""
+        count = len(self.binder.metadata.slots)
+        return (ctypes.c_int64 * count).from_address(self.functions.dims(self.memory.address))[:]
+
+    def message(self) -> str:
+        """What the last error says."""
+        length = self.functions.message(self.memory.address, None, 0)
+        text = ctypes.create_string_buffer(length + 1)
+        self.functions.message(self.memory.address, text, length + 1)
+        return text.value.decode("utf-8", "replace")
 
 
 class States:
     """The idle states of one model. Taking and giving back are single list operations, so threads need no lock."""
 
-    def __init__(self, functions: Functions, threads: int, dims: int, buffers: int, scratch: int) -> None:
+    def __init__(self, functions: Functions, threads: int, binder: Binder) -> None:
         self.functions = functions
         self.threads = threads
-        self.sizes = dims, buffers, scratch
+        self.binder = binder
         self.idle: list[State] = []
         ALIVE.add(self)
 
@@ -108,7 +136,7 @@ class States:
         try:
             return self.idle.pop()
         except IndexError:
-            return State(self.functions, self.threads, *self.sizes)
+            return State(self.functions, self.threads, self.binder)
 
     def close(self) -> None:
         """Stop the threads of the idle states."""

@@ -23,7 +23,7 @@ from dlc.record import record
 LIBC_FUNCTIONS = frozenset((
     "abort", "clock_gettime", "close", "exit", "_exit", "free", "madvise", "malloc", "memcmp", "memcpy", "memmove",
     "memset", "mmap", "munmap", "open", "pthread_create", "pthread_join", "read", "sched_getaffinity", "sched_yield",
-    "sigfillset", "sigprocmask", "syscall", "write",
+    "sigfillset", "sigprocmask", "snprintf", "syscall", "write",
 ))
 """What an artefact may import. Libm is left out on purpose: a kernel that calls it was lowered wrongly."""
 

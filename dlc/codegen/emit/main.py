@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
+from dlc.codegen.emit.checked import Checked
 from dlc.codegen.emit.effects import FAIL, kernel_messages
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.errors import InternalError
@@ -18,6 +19,8 @@ from dlc.ir.core import Func, Module, Op, Value
 from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
+from dlc.ir.messages import escaped
+from dlc.ir.requirements import EQUAL
 from dlc.record import record
 
 WORTH_SHARING = 200_000  # units of work, some microseconds: handing a job to other threads and waiting takes one or two
@@ -30,10 +33,10 @@ class ErrorSites:
     """The errors that a model can end in: one number for each message of each call."""
 
     codes: dict[Op, int] = field(default_factory=dict)
-    messages: dict[int, str] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)  # of the codes from 1 on
 
     def add(self, message: str) -> int:
-        self.messages[len(self.messages) + 1] = message
+        self.messages.append(message)
         return len(self.messages)
 
 
@@ -45,7 +48,7 @@ def error_sites(module: Module) -> ErrorSites:
             sites.codes[op] = sites.add(op.message)
         elif isinstance(op, run.Call) and (messages := kernel_messages(module.funcs[op.kernel])):
             sites.codes[op] = len(sites.messages)
-            where = f"{op.kernel.rsplit('_', 1)[0]} '{op.loc}'".replace("{", "{{").replace("}", "}}")
+            where = escaped(f"{op.kernel.rsplit('_', 1)[0]} '{op.loc}'")
             for message in messages:
                 sites.add(f"{where}: {message}")
     return sites
@@ -70,6 +73,7 @@ def emit_main(
     w.scopes.append(Scope(entry))
     w.slots = {symbol: number for number, symbol in enumerate(symbols)}
     _load_dims(w, [symbol for symbol in symbols if symbol not in found_sizes(func)])
+    before = set(input_checks(func))
     calls = [op for op in func.block.ops if isinstance(op, run.Call)]
     most = max((len(op.operands) for op in calls), default=0)
     w.line(f"%args = alloca [{max(1, most)} x ptr], align 16")
@@ -87,6 +91,8 @@ def emit_main(
             case run.Call():
                 _call(w, op, codes.get(op), base, (work or {}).get(op), (teams or {}).get(op.kernel, 0))
                 _load_dims(w, op.publishes)
+            case run.Check() if op in before:
+                pass  # dlc_bind has made sure
             case run.Check():
                 _check(w, op, codes[op])
             case Return():
@@ -140,6 +146,13 @@ def found_sizes(func: Func) -> tuple[str, ...]:
     return tuple(symbol for op in func.block.ops if isinstance(op, run.Call) for symbol in op.publishes)
 
 
+def input_checks(func: Func) -> list[run.Check]:
+    """The checks that need the sizes of inputs alone: dlc_bind makes them."""
+    found = set(found_sizes(func))
+    checks = [op for op in func.block.ops if isinstance(op, run.Check)]
+    return [op for op in checks if found.isdisjoint(op.left.symbols() | op.right.symbols())]
+
+
 def _load_dims(w: Writer, symbols: Sequence[str]) -> None:
     for symbol in symbols:
         slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[symbol]}", "slot")
@@ -147,13 +160,20 @@ def _load_dims(w: Writer, symbols: Sequence[str]) -> None:
 
 
 def _check(w: Writer, op: run.Check, code: int) -> None:
-    number = w.integer(as_expr(op.expr))
-    holds = w.assign(f"icmp sge i64 {number}, 0", "holds")
+    numbers = Checked(w)
+    for symbol in sorted(op.left.symbols() | op.right.symbols()):
+        numbers.symbols[symbol] = w.symbols[symbol][0]
+    left, right = numbers.number(op.left), numbers.number(op.right)
+    relation = "eq" if op.relation == EQUAL else "sge"
+    holds = w.assign(f"icmp {relation} i64 {left[0]}, {right[0]}", "holds")
+    if (bad := numbers.either(left[1], right[1])) != "false":
+        holds = w.assign(f"select i1 {bad}, i1 false, i1 {holds}", "holds")
     before = w.block
     failed, following = w.new_block("failed"), w.new_block("next")
     before.lines.append(f"br i1 {holds}, label %{following.label}, label %{failed.label}")
     status = w.fresh("status")
-    failed.lines.append(f"{status} = call i32 @dlc_fail(ptr %ctx, i32 {code}, i32 0, i64 {number}, i64 0)")
+    sides = f"i64 {left[0]}, i64 {right[0]}"
+    failed.lines.append(f"{status} = call i32 @dlc_fail(ptr %ctx, i32 {code}, i32 0, {sides})")
     failed.lines.append(f"ret i32 {status}")
     w.scopes[-1].block = following
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlc.ir.core import Op
-from dlc.ir.dialects.shape_rules import Shape, dims_may_match, tensor
+from dlc.ir.dialects.shape_rules import Shape, tensor
 from dlc.ir.expr import Dim
 from dlc.ir.opdef import FLOAT_TENSOR, PURE, TENSOR, attr, op_def, operand, optional_operand, rank
+from dlc.ir.requirements import Requirement, divisible, equal, equal_shapes
 from dlc.ir.types import BOOL, TensorType, Type
 
 
@@ -41,10 +42,6 @@ class Attention(Op):
         q, k, v = tensor(self.q), tensor(self.k), tensor(self.v)
         if not q.element == k.element == v.element:
             yield "c1: q, k and v must have the same elements"
-        if not all(dims_may_match(q.shape[n], k.shape[n]) for n in (0, 3)) or not may_share(q.shape[2], k.shape[2]):
-            yield "c2: q and k must have the same batch and channels, and q as many heads as k or a multiple"
-        if not all(map(dims_may_match, k.shape[:3], v.shape[:3])):
-            yield "c3: k and v must have the same batch, keys and heads"
         if self.rows < 1 or self.keys < 1:
             yield "c4: rows and keys must be at least 1"
         if self.mask is None:
@@ -52,16 +49,26 @@ class Attention(Op):
         mask = tensor(self.mask)
         if mask.element not in (BOOL, q.element):
             yield "c5: the mask must have the elements of q, or bools"
-        scores = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
-        if not fits_inside(mask.shape, scores):
-            yield "c6: the mask must broadcast to batch, heads, queries and keys"
+        if mask.rank > 4:
+            yield "c7: the mask must have at most four axes"
+
+    def requires(self) -> Iterator[Requirement]:
+        q, k, v = (tensor(value).shape for value in (self.q, self.k, self.v))
+        for n in (0, 3):
+            yield from equal(q[n], k[n], "c2: q and k must have the same batch and channels")
+        yield from shared_heads(q[2], k[2], "c8: q must have as many heads as k, or a multiple")
+        yield from equal_shapes(v[:3], k[:3], "c3: k and v must have the same batch, keys and heads")
+        if self.mask is not None:
+            wanted = "c6: the mask must broadcast to batch, heads, queries and keys"
+            yield from fits_inside(tensor(self.mask).shape, (q[0], q[2], q[1], k[1]), wanted)
 
 
-def may_share(query_heads: Dim, heads: Dim) -> bool:
-    """Whether each head of keys serves equally many query heads."""
-    if isinstance(query_heads, int) and isinstance(heads, int):
-        return query_heads == heads or (heads > 0 and query_heads % heads == 0)
-    return dims_may_match(query_heads, heads)
+def shared_heads(query_heads: Dim, heads: Dim, text: str) -> Iterator[Requirement]:
+    """Each head of keys serves equally many query heads; as many as there are, unless both numbers are known."""
+    if isinstance(query_heads, int) and isinstance(heads, int) and heads > 0:
+        yield from divisible(query_heads, heads, text)
+    else:
+        yield from equal(query_heads, heads, text)
 
 
 @op_def("graph.rotary", traits={PURE})
@@ -81,18 +88,23 @@ class Rotary(Op):
 
     def check(self) -> Iterator[str]:
         x, *angles = map(tensor, self.operands)
-        if not x.shape or (isinstance(x.shape[-1], int) and x.shape[-1] % 2):
-            yield "c1: the last axis of x must have an even size"
+        if not x.shape or any(angle.rank > x.rank for angle in angles):
+            yield "c4: x must have an axis, and all those of cos and sin"
         if any(angle.element != x.element for angle in angles):
             yield "c2: x, cos and sin must have the same elements"
-        if not all(fits_inside(angle.shape, x.shape) for angle in angles):
-            yield "c3: cos and sin must broadcast to x"
+
+    def requires(self) -> Iterator[Requirement]:
+        x, *angles = (tensor(value).shape for value in self.operands)
+        yield from divisible(x[-1], 2, "c1: the last axis of x must have an even size")
+        for angle in angles:
+            yield from fits_inside(angle, x, "c3: cos and sin must broadcast to x")
 
 
-def fits_inside(small: Shape, shape: Shape) -> bool:
-    """Whether a shape broadcasts to another without making it larger."""
-    pairs = zip(small[::-1], shape[::-1], strict=False)
-    return len(small) <= len(shape) and all(a == 1 or (b != 1 and dims_may_match(a, b)) for a, b in pairs)
+def fits_inside(small: Shape, shape: Shape, text: str) -> Iterator[Requirement]:
+    """A shape broadcasts to another without making it larger."""
+    for a, b in zip(small[::-1], shape[::-1], strict=False):
+        if a != 1:
+            yield from equal(a, b, text)
 
 
 OPS = (Attention, Rotary)

@@ -1,11 +1,17 @@
-"""Ops with regions: fused kernels, and (to come) if, loop and recurrence. A region ends in `graph.yield`."""
+"""Ops with regions: fused kernels, and (to come) if, loop and recurrence. A region ends in `graph.yield`.
+
+And guards, which must hold wherever they stand: in a region that is not run they ask for nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from dlc.ir.core import Op, Region, Value
+from dlc.ir.dialects.shape_rules import DIM
+from dlc.ir.expr import Dim
 from dlc.ir.opdef import ANY, PURE, TERMINATOR, AttrDef, attr, op_def, operands, region
+from dlc.ir.requirements import EQUAL, RELATIONS, Requirement
 from dlc.ir.types import Type
 
 
@@ -44,4 +50,26 @@ class Group(Op):
         yield from region_problems(self.body, self.inputs, "c1")
 
 
-OPS: tuple[type[Op], ...] = (Yield, Group)
+@op_def("graph.require")
+class Require(Op):
+    """The run ends with an error unless `left` stands in the relation to `right`; `what` is the op that needs it"""
+
+    left: AttrDef[Dim] = attr(kind=DIM)
+    right: AttrDef[Dim] = attr(kind=DIM)
+    relation = attr(EQUAL)
+    text: AttrDef[str] = attr(kind=str)
+    what = attr("model")
+
+    @property
+    def requirement(self) -> Requirement:
+        return Requirement(self.left, self.relation, self.right, self.text)
+
+    def check(self) -> Iterator[str]:
+        if self.relation not in RELATIONS:
+            yield f"c1: relation must be one of {', '.join(RELATIONS)}"
+
+    def requires(self) -> Iterator[Requirement]:
+        yield self.requirement
+
+
+OPS: tuple[type[Op], ...] = (Yield, Group, Require)

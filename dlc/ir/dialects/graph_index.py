@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlc.ir.core import Op, Value
-from dlc.ir.dialects.shape_rules import DIM, axes_in_range, replaced, shapes_may_match, tensor
+from dlc.ir.dialects.shape_rules import DIM, axes_in_range, replaced, tensor
 from dlc.ir.expr import Dim, as_dim, sym
 from dlc.ir.opdef import (
     BOOL_TENSOR,
@@ -21,9 +21,17 @@ from dlc.ir.opdef import (
     rank,
     result,
 )
+from dlc.ir.requirements import Requirement, at_least, equal_shapes
 from dlc.ir.types import SI64, TensorType, Type
 
 REDUCTIONS = ("none", "add", "mul", "max", "min")
+
+
+def inside_but_for(axis: int, indices: Value, x: Value, text: str) -> Iterator[Requirement]:
+    """Along all axes but one, indices are at most as long as x."""
+    for n, (limit, size) in enumerate(zip(tensor(x).shape, tensor(indices).shape, strict=True)):
+        if n != axis:
+            yield from at_least(limit, size, text)
 
 
 def same_as(value: Value) -> tuple[Type, ...]:
@@ -64,6 +72,9 @@ class GatherElements(Op):
         if tensor(self.x).rank != tensor(self.indices).rank:
             yield "c2: indices must have the rank of x"
 
+    def requires(self) -> Iterator[Requirement]:
+        yield from inside_but_for(self.axis, self.indices, self.x, "c3: indices must lie inside x but for the axis")
+
 
 @op_def("graph.gather_nd", traits={PURE})
 class GatherNd(Op):
@@ -87,6 +98,11 @@ class GatherNd(Op):
         if not 0 <= self.batch_dims < max(1, indices.rank):
             yield "c2: batch_dims must be less than the rank of indices"
 
+    def requires(self) -> Iterator[Requirement]:
+        batch = slice(self.batch_dims)
+        x, indices = tensor(self.x).shape[batch], tensor(self.indices).shape[batch]
+        yield from equal_shapes(indices, x, "c3: indices must have the batch axes of x")
+
 
 @op_def("graph.scatter_elements", traits={PURE})
 class ScatterElements(Op):
@@ -104,14 +120,17 @@ class ScatterElements(Op):
     def check(self) -> Iterator[str]:
         if not axes_in_range((self.axis,), tensor(self.x).rank):
             yield "c1: axis must be one of x's"
-        if not shapes_may_match(tensor(self.indices).shape, tensor(self.updates).shape):
-            yield "c2: indices and updates must have one shape"
         if self.reduction not in REDUCTIONS:
             yield f"c3: reduction must be one of {', '.join(REDUCTIONS)}"
         if tensor(self.x).element != tensor(self.updates).element:
             yield "c4: x and updates must have one element type"
-        if tensor(self.x).rank != tensor(self.indices).rank:
-            yield "c5: indices must have the rank of x"
+        if not tensor(self.x).rank == tensor(self.indices).rank == tensor(self.updates).rank:
+            yield "c5: indices and updates must have the rank of x"
+
+    def requires(self) -> Iterator[Requirement]:
+        indices, updates = tensor(self.indices).shape, tensor(self.updates).shape
+        yield from equal_shapes(indices, updates, "c2: indices and updates must have one shape")
+        yield from inside_but_for(self.axis, self.indices, self.x, "c6: indices must lie inside x but for the axis")
 
 
 @op_def("graph.scatter_nd", traits={PURE})
@@ -131,12 +150,19 @@ class ScatterNd(Op):
         depth = indices.shape[-1] if indices.rank else None
         if not isinstance(depth, int) or not 1 <= depth <= x.rank:
             yield "c1: the last axis of indices must be an integer from 1 to the rank of x"
-        elif not shapes_may_match(updates.shape, (*indices.shape[:-1], *x.shape[depth:])):
-            yield "c2: updates must have the shape that gather_nd would give"
+        elif updates.rank != indices.rank - 1 + x.rank - depth:
+            yield "c5: updates must have the rank that gather_nd would give"
         if self.reduction not in REDUCTIONS:
             yield f"c3: reduction must be one of {', '.join(REDUCTIONS)}"
         if x.element != updates.element:
             yield "c4: x and updates must have one element type"
+
+    def requires(self) -> Iterator[Requirement]:
+        x, indices = tensor(self.x).shape, tensor(self.indices).shape
+        depth = indices[-1]
+        rows = (*indices[:-1], *x[depth if isinstance(depth, int) else 0 :])
+        wanted = "c2: updates must have the shape that gather_nd would give"
+        yield from equal_shapes(tensor(self.updates).shape, rows, wanted)
 
 
 @op_def("graph.cum_sum", traits={PURE})
@@ -176,12 +202,10 @@ class TopK(Op):
     def check(self) -> Iterator[str]:
         if not axes_in_range((self.axis,), tensor(self.x).rank):
             yield "c1: axis must be one of x's"
-        elif _exceeds(as_dim(self.k), tensor(self.x).shape[self.axis]):
-            yield "c2: k must not exceed the size of the axis"
 
-
-def _exceeds(count: Dim, size: Dim) -> bool:
-    return isinstance(count, int) and isinstance(size, int) and not 0 <= count <= size
+    def requires(self) -> Iterator[Requirement]:
+        size = tensor(self.x).shape[self.axis]
+        yield from at_least(size, as_dim(self.k), "c2: k must not exceed the size of the axis")
 
 
 class Counting(Op):

@@ -5,10 +5,10 @@ Shapes broadcast as NumPy's do. All operands and the result have one element typ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dlc.ir.core import Op
-from dlc.ir.dialects.shape_rules import broadcastable, elementwise_type, tensor
+from dlc.ir.dialects.shape_rules import elementwise_type, tensor
 from dlc.ir.opdef import (
     BOOL_TENSOR,
     COMMUTATIVE,
@@ -23,10 +23,12 @@ from dlc.ir.opdef import (
     op_def,
     operand,
 )
+from dlc.ir.requirements import Requirement, broadcast_alike
 from dlc.ir.types import BOOL, Layout, ScalarType, Type
 
 MAP = frozenset({PURE, ELEMENTWISE})
 SYMMETRIC = frozenset({PURE, ELEMENTWISE, COMMUTATIVE})
+BROADCAST = "c1: the shapes of the operands must broadcast"
 
 
 class Elementwise(Op):
@@ -39,10 +41,13 @@ class Elementwise(Op):
 
     def check(self) -> Iterator[str]:
         types = [tensor(value) for value in self.operands]
-        if not broadcastable(each.shape for each in types):
-            yield "c1: the shapes of the operands must broadcast"
         if any(each.element != types[0].element for each in types):
             yield "c2: the operands must have one element type"
+
+    def requires(self) -> Iterable[Requirement]:
+        if len(self.operands) == 1:
+            return ()
+        return broadcast_alike([tensor(value).shape for value in self.operands], BROADCAST)
 
 
 class Unary(Elementwise):
@@ -482,8 +487,6 @@ class Where(Elementwise):
         return (elementwise_type(self.operands, self.layout, tensor(self.x).element),)
 
     def check(self) -> Iterator[str]:
-        if not broadcastable(tensor(value).shape for value in self.operands):
-            yield "c1: the shapes of the operands must broadcast"
         if tensor(self.x).element != tensor(self.y).element:
             yield "c2: x and y must have one element type"
 

@@ -11,8 +11,6 @@ from dlc.ir.core import Op, Value
 from dlc.ir.dialects.shape_rules import (
     Shape,
     axes_in_range,
-    broadcastable,
-    dims_may_match,
     matmul_shape,
     reduced_shape,
     tensor,
@@ -35,6 +33,7 @@ from dlc.ir.opdef import (
     rank,
     result,
 )
+from dlc.ir.requirements import Requirement, at_least, broadcast_alike, divisible, equal
 from dlc.ir.types import SI64, Layout, ScalarType, TensorType, Type
 
 Ints = tuple[int, ...]
@@ -76,14 +75,13 @@ class MatMul(Contraction):
 
     def check(self) -> Iterator[str]:
         yield from self.check_elements()
-        a, b = tensor(self.a).shape, tensor(self.b).shape
-        if len(a) < 2 or len(b) < 2:
+        if tensor(self.a).rank < 2 or tensor(self.b).rank < 2:
             yield "c2: both operands must have at least two axes"
-            return
-        if not dims_may_match(a[-1], b[-2]):
-            yield "c3: the last axis of a must equal the last but one of b"
-        if not broadcastable((a[:-2], b[:-2])):
-            yield "c4: the axes before the last two must broadcast"
+
+    def requires(self) -> Iterator[Requirement]:
+        a, b = tensor(self.a).shape, tensor(self.b).shape
+        yield from equal(a[-1], b[-2], "c3: the last axis of a must equal the last but one of b")
+        yield from broadcast_alike((a[:-2], b[:-2]), "c4: the axes before the last two must broadcast")
 
 
 @op_def("graph.conv", traits={PURE})
@@ -109,13 +107,21 @@ class Conv(Contraction):
         if not 3 <= len(x) <= 5 or len(x) != len(w):
             yield "c2: x and w must have one rank from 3 to 5"
             return
-        read = x[1] if self.channels is None else tensor(self.channels).shape[0]
-        if not dims_may_match(read, as_dim(as_expr(w[1]) * self.groups)):
-            yield "c3: channels of x must equal channels of w times groups"
-        if isinstance(w[0], int) and w[0] % self.groups:
-            yield "c4: groups must divide the channels of the result"
         if problem := window_attr_problem(len(x) - 2, self.strides, self.pads, self.dilations):
             yield f"c5: {problem}"
+        if self.groups < 1:
+            yield "c6: there must be at least one group"
+
+    def requires(self) -> Iterator[Requirement]:
+        x, w = tensor(self.x).shape, tensor(self.w).shape
+        read = x[1] if self.channels is None else tensor(self.channels).shape[0]
+        inputs = as_dim(as_expr(w[1]) * self.groups)
+        yield from equal(read, inputs, "c3: channels of x must equal channels of w times groups")
+        yield from divisible(w[0], self.groups, "c4: groups must divide the channels of the result")
+        if self.channels is not None:
+            yield from at_least(x[1], 1, "c7: x must have channels to choose from")
+        for size in w[2:]:
+            yield from at_least(size, 1, "c8: the window must not be empty")
 
 
 @op_def("graph.conv_transpose", traits={PURE})
@@ -141,14 +147,19 @@ class ConvTranspose(Contraction):
         if not 3 <= len(x) <= 5 or len(x) != len(w):
             yield "c2: x and w must have one rank from 3 to 5"
             return
-        if not dims_may_match(x[1], w[0]):
-            yield "c3: x and w must have the same channels"
-        if isinstance(w[0], int) and w[0] % self.groups:
-            yield "c4: groups must divide the channels of x"
         if problem := window_attr_problem(len(x) - 2, self.strides, self.pads, self.dilations):
             yield f"c5: {problem}"
         if len(self.output_padding) not in (0, len(x) - 2):
             yield "c6: output_padding must have one number per spatial axis or be empty"
+        if self.groups < 1:
+            yield "c7: there must be at least one group"
+
+    def requires(self) -> Iterator[Requirement]:
+        x, w = tensor(self.x).shape, tensor(self.w).shape
+        yield from equal(x[1], w[0], "c3: x and w must have the same channels")
+        yield from divisible(w[0], self.groups, "c4: groups must divide the channels of x")
+        for size in (*x[2:], *w[2:]):
+            yield from at_least(size, 1, "c8: the image and the window must not be empty")
 
 
 class Windowed(Placed):
@@ -172,6 +183,8 @@ class Windowed(Placed):
             yield "c1: x must have 1 to 3 spatial axes and window one number for each"
         elif problem := window_attr_problem(spatial, self.strides, self.pads, self.dilations):
             yield f"c2: {problem}"
+        elif min(self.window) < 1:
+            yield "c4: the window must not be empty"
 
 
 @op_def("graph.pool", traits={PURE})
@@ -242,6 +255,9 @@ class ArgReduce(Op):
             yield "c1: kind must be max or min"
         yield from axes_problem("c2", (self.axis,), self.x)
 
+    def requires(self) -> Iterator[Requirement]:
+        yield from at_least(tensor(self.x).shape[self.axis], 1, "c3: the axis must not be empty")
+
 
 def axes_problem(code: str, axes: Sequence[int], x: Value) -> Iterator[str]:
     if not axes_in_range(axes, tensor(x).rank):
@@ -291,11 +307,14 @@ class BatchNorm(Placed):
         return (tensor(self.x).with_layout(self.layout),)
 
     def check(self) -> Iterator[str]:
-        x = tensor(self.x).shape
-        if len(x) < 2:
+        if tensor(self.x).rank < 2:
             yield "c1: x must have at least two axes"
-        elif any(not dims_may_match(tensor(value).shape[0], x[1]) for value in self.operands[1:]):
-            yield "c2: scale, bias, mean and var must have one number per channel of x"
+
+    def requires(self) -> Iterator[Requirement]:
+        channels = tensor(self.x).shape[1]
+        for value in self.operands[1:]:
+            count = tensor(value).shape[0]
+            yield from equal(count, channels, "c2: scale, bias, mean and var must have one number per channel of x")
 
 
 class TrailingAxes(Placed):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlc.ir.core import Op, Value
-from dlc.ir.dialects.shape_rules import axes_in_range, dims_may_match, elementwise_type, tensor
+from dlc.ir.dialects.shape_rules import axes_in_range, elementwise_type, tensor
 from dlc.ir.opdef import FLOAT_TENSOR, INTEGER_TENSOR, PURE, AttrDef, attr, op_def, operand
+from dlc.ir.requirements import Requirement, equal
 from dlc.ir.types import Layout, ScalarType, TensorType, Type
 
 
@@ -27,8 +28,15 @@ class Scaled(Op):
                 yield "c1: scale and zero_point must be scalars where there is no axis"
         elif not axes_in_range((self.axis,), len(shape)):
             yield "c2: axis must be one of x's"
-        elif any(len(each) != 1 or not dims_may_match(each[0], shape[self.axis]) for each in shapes):
-            yield "c3: scale and zero_point must be vectors as long as the axis"
+        elif any(len(each) != 1 for each in shapes):
+            yield "c5: scale and zero_point must be vectors where there is an axis"
+
+    def requires(self) -> Iterator[Requirement]:
+        if self.axis is None:
+            return
+        size = tensor(self.operands[0]).shape[self.axis]
+        for value in self.operands[1:]:
+            yield from equal(tensor(value).shape[0], size, "c3: scale and zero_point must be as long as the axis")
 
 
 @op_def("graph.quantize", traits={PURE})

@@ -13,9 +13,10 @@ share them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from dlc.ir.core import Op, Value
-from dlc.ir.dialects.shape_rules import dims_may_match, shapes_may_match, tensor
+from dlc.ir.dialects.shape_rules import shape_text, tensor
 from dlc.ir.expr import Dim
 from dlc.ir.opdef import (
     FLOAT_TENSOR,
@@ -29,6 +30,7 @@ from dlc.ir.opdef import (
     rank,
     result,
 )
+from dlc.ir.requirements import Requirement, equal, equal_shapes
 from dlc.ir.types import TensorType, Type
 
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
@@ -49,6 +51,7 @@ class Recurrence(Op):
     """Base of the three: `direction`, `clip` (a bound of what enters a gate's activation; the cell of
     an LSTM has none, as in ONNX Runtime) and the shapes they share."""
 
+    gates: ClassVar[int]
     direction: AttrDef[str] = attr("forward")
     clip: AttrDef[float | None] = attr(None)
 
@@ -68,15 +71,10 @@ class Recurrence(Op):
         last = TensorType((directions, batch, hidden), element)
         return (TensorType((steps, directions, batch, hidden), element), *[last] * count)
 
-    def problems(self, gates: int, activations: tuple[Activation, ...], wanted: int) -> Iterator[str]:
+    def problems(self, activations: tuple[Activation, ...], wanted: int) -> Iterator[str]:
         """What is wrong with what all have: x and the attributes."""
-        shape = tensor(self.operands[0]).shape
         if self.direction not in DIRECTIONS:
             yield f"c1: direction must be one of {', '.join(DIRECTIONS)}"
-        elif not dims_may_match(shape[2], DIRECTIONS[self.direction]):
-            yield "c2: the third axis of x must be 2 if it goes both ways and else 1"
-        if not dims_may_match(shape[3], gates):
-            yield f"c3: the fourth axis of x must have its {gates} gates"
         if any(tensor(v).element != tensor(self.operands[0]).element for v in self.floats()):
             yield "c4: all operands but the lengths must have the elements of x"
         if len(activations) != wanted or not all(map(is_activation, activations)):
@@ -85,11 +83,19 @@ class Recurrence(Op):
     def floats(self) -> list[Value]:
         return [v for v in self.operands if tensor(v).scalar.is_float]
 
-    def misshapen(self, wanted: dict[str, tuple[Value | None, Shape]]) -> Iterator[str]:
-        """Operands that do not have the shape wanted."""
-        for name, (value, shape) in wanted.items():
-            if value is not None and not shapes_may_match(tensor(value).shape, shape):
-                yield f"c6: {name} must have the shape {' x '.join(map(str, shape))}"
+    def shapes(self) -> dict[str, tuple[Value | None, Shape]]:
+        """The operands besides x, with the shapes that they must have."""
+        raise NotImplementedError
+
+    def requires(self) -> Iterator[Requirement]:
+        shape = tensor(self.operands[0]).shape
+        count = DIRECTIONS[self.direction]
+        yield from equal(shape[2], count, "c2: the third axis of x must be 2 if it goes both ways and else 1")
+        yield from equal(shape[3], self.gates, "c3: the fourth axis of x must have all gates")
+        for name, (value, wanted) in self.shapes().items():
+            if value is not None:
+                text = f"c6: {name} must have the shape {shape_text(wanted)}"
+                yield from equal_shapes(tensor(value).shape, wanted, text)
 
 
 def is_activation(given: object) -> bool:
@@ -103,6 +109,8 @@ def is_activation(given: object) -> bool:
 class Rnn(Recurrence):
     """h = f(x + h r)"""
 
+    gates = 1
+
     x = operand(FLOAT_TENSOR, rank(5))
     r = operand(FLOAT_TENSOR, rank(4))
     h = operand(FLOAT_TENSOR, rank(3))
@@ -115,13 +123,15 @@ class Rnn(Recurrence):
         return self.states(1)
 
     def check(self) -> Iterator[str]:
-        yield from self.problems(1, self.activations, 1)
+        yield from self.problems(self.activations, 1)
+
+    def shapes(self) -> dict[str, tuple[Value | None, Shape]]:
         _, batch, directions, hidden = self.sizes()
-        yield from self.misshapen({
+        return {
             "r": (self.r, (directions, hidden, 1, hidden)),
             "h": (self.h, (directions, batch, hidden)),
             "lengths": (self.lengths, (batch,)),
-        })  # fmt: skip
+        }
 
 
 @op_def("graph.gru", traits={PURE})
@@ -130,6 +140,8 @@ class Gru(Recurrence):
 
     With `linear_before_reset`, n = g(x + s (h candidate + bias)).
     """
+
+    gates = 3
 
     x = operand(FLOAT_TENSOR, rank(5))
     r = operand(FLOAT_TENSOR, rank(4))
@@ -146,15 +158,17 @@ class Gru(Recurrence):
         return self.states(1)
 
     def check(self) -> Iterator[str]:
-        yield from self.problems(3, self.activations, 2)
+        yield from self.problems(self.activations, 2)
+
+    def shapes(self) -> dict[str, tuple[Value | None, Shape]]:
         _, batch, directions, hidden = self.sizes()
-        yield from self.misshapen({
+        return {
             "r": (self.r, (directions, hidden, 2, hidden)),
             "candidate": (self.candidate, (directions, hidden, 1, hidden)),
             "bias": (self.bias, (directions, hidden)),
             "h": (self.h, (directions, batch, hidden)),
             "lengths": (self.lengths, (batch,)),
-        })  # fmt: skip
+        }
 
 
 @op_def("graph.lstm", traits={PURE})
@@ -163,6 +177,8 @@ class Lstm(Recurrence):
 
     The peephole of o sees the new c. With `input_forget`, f = 1 - i.
     """
+
+    gates = 4
 
     x = operand(FLOAT_TENSOR, rank(5))
     r = operand(FLOAT_TENSOR, rank(4))
@@ -180,15 +196,17 @@ class Lstm(Recurrence):
         return self.states(2)
 
     def check(self) -> Iterator[str]:
-        yield from self.problems(4, self.activations, 3)
+        yield from self.problems(self.activations, 3)
+
+    def shapes(self) -> dict[str, tuple[Value | None, Shape]]:
         _, batch, directions, hidden = self.sizes()
-        yield from self.misshapen({
+        return {
             "r": (self.r, (directions, hidden, 4, hidden)),
             "h": (self.h, (directions, batch, hidden)),
             "c": (self.c, (directions, batch, hidden)),
             "peepholes": (self.peepholes, (directions, 3, hidden)),
             "lengths": (self.lengths, (batch,)),
-        })  # fmt: skip
+        }
 
 
 OPS: tuple[type[Op], ...] = (Rnn, Gru, Lstm)

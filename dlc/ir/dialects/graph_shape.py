@@ -9,17 +9,12 @@ from dlc.ir.dialects.shape_rules import (
     DIM,
     Shape,
     axes_in_range,
-    broadcast,
-    broadcastable,
     canonical,
     dim_sum,
-    dims_may_match,
-    elements_may_match,
     replaced,
-    shapes_may_match,
     tensor,
 )
-from dlc.ir.expr import Dim, as_dim, as_expr
+from dlc.ir.expr import Dim, as_dim, as_expr, product
 from dlc.ir.opdef import (
     CONSTANT,
     INTEGER_TENSOR,
@@ -34,6 +29,7 @@ from dlc.ir.opdef import (
     rank,
 )
 from dlc.ir.pool import DenseRef
+from dlc.ir.requirements import Requirement, at_least, equal, equal_shapes
 from dlc.ir.types import SI64, Layout, ScalarType, TensorType, Type
 
 
@@ -95,9 +91,9 @@ class Reshape(Op):
     def infer(self) -> tuple[Type, ...]:
         return (TensorType(canonical(self.shape), tensor(self.x).element),)
 
-    def check(self) -> Iterator[str]:
-        if not elements_may_match(tensor(self.x).shape, canonical(self.shape)):
-            yield "c1: the number of elements must stay"
+    def requires(self) -> Iterator[Requirement]:
+        elements = product(canonical(self.shape))
+        yield from equal(tensor(self.x).elements, elements, "c1: the number of elements must stay")
 
 
 @op_def("graph.transpose", traits={PURE})
@@ -127,9 +123,13 @@ class Broadcast(Placed):
         return (TensorType(canonical(self.shape), tensor(self.x).element, self.layout),)
 
     def check(self) -> Iterator[str]:
-        shapes = (tensor(self.x).shape, canonical(self.shape))
-        if not broadcastable(shapes) or not shapes_may_match(broadcast(shapes), shapes[1]):
-            yield "c1: x must broadcast to the shape"
+        if tensor(self.x).rank > len(self.shape):
+            yield "c2: the shape must have at least the axes of x"
+
+    def requires(self) -> Iterator[Requirement]:
+        for a, b in zip(reversed(tensor(self.x).shape), reversed(canonical(self.shape)), strict=False):
+            if a != 1:
+                yield from equal(a, b, "c1: x must broadcast to the shape")
 
 
 @op_def("graph.concat", traits={PURE})
@@ -149,11 +149,15 @@ class Concat(Placed):
         if not types or not axes_in_range((self.axis,), types[0].rank):
             yield "c1: at least one operand, and axis must be one of its axes"
             return
-        shapes = [replaced(each.shape, self.axis, 1) for each in types]
-        if not all(shapes_may_match(shape, shapes[0]) for shape in shapes):
-            yield "c2: the operands' shapes must agree but for the axis"
+        if any(each.rank != types[0].rank for each in types):
+            yield "c4: the operands must have one rank"
         if any(each.element != types[0].element for each in types):
             yield "c3: the operands must have one element type"
+
+    def requires(self) -> Iterator[Requirement]:
+        first, *others = [replaced(tensor(part).shape, self.axis, 1) for part in self.parts]
+        for shape in others:
+            yield from equal_shapes(shape, first, "c2: the operands' shapes must agree but for the axis")
 
 
 @op_def("graph.slice", traits={PURE})
@@ -172,14 +176,18 @@ class Slice(Placed):
         wanted = tensor(self.x).rank
         if len(self.starts) != wanted or len(self.sizes) != wanted or len(self.steps) not in (0, wanted):
             yield "c1: starts, sizes and steps must have one number per axis of x"
-            return
-        for start, size, step, dim in zip(
-            self.starts, self.sizes, self.steps or (1,) * wanted, tensor(self.x).shape, strict=True
-        ):
+        elif 0 in self.steps:
+            yield "c3: steps must not be 0"
+
+    def requires(self) -> Iterator[Requirement]:
+        shape = tensor(self.x).shape
+        for start, size, step, dim in zip(self.starts, self.sizes, self.steps or (1,) * len(shape), shape, strict=True):
+            if size == 0 or (start == 0 and size == dim and step == 1):
+                continue
             last = as_dim(as_expr(start) + (as_expr(size) - 1) * step)
-            ends = [end for end in (start, last) if isinstance(end, int)] if size != 0 else []
-            if any(end < 0 or (isinstance(dim, int) and end >= dim) for end in ends):
-                yield f"c2: slice of {size} from {start} by {step} leaves the axis of size {dim}"
+            low, high = (start, last) if step > 0 else (last, start)
+            yield from at_least(low, 0, "c2: a slice must lie inside its axis")
+            yield from at_least(dim, as_dim(as_expr(high) + 1), "c4: a slice must lie inside its axis")
 
 
 @op_def("graph.dynamic_slice", traits={PURE})
@@ -195,8 +203,13 @@ class DynamicSlice(Placed):
 
     def check(self) -> Iterator[str]:
         wanted = tensor(self.x).rank
-        if len(self.sizes) != wanted or not dims_may_match(tensor(self.starts).shape[0], wanted):
-            yield "c1: sizes and starts must have one number per axis of x"
+        if len(self.sizes) != wanted:
+            yield "c1: sizes must have one number per axis of x"
+
+    def requires(self) -> Iterator[Requirement]:
+        yield from equal(tensor(self.starts).shape[0], tensor(self.x).rank, "c3: there must be one start per axis of x")
+        for size, dim in zip(canonical(self.sizes), tensor(self.x).shape, strict=True):
+            yield from at_least(dim, size, "c2: the part must not be larger than x")
 
 
 @op_def("graph.pad", traits={PURE})
@@ -217,10 +230,17 @@ class Pad(Placed):
     def check(self) -> Iterator[str]:
         if len(self.before) != tensor(self.x).rank or len(self.after) != tensor(self.x).rank:
             yield "c1: before and after must have one number per axis of x"
-        if any(isinstance(each, int) and each < 0 for each in (*self.before, *self.after)):
-            yield "c2: pads must not be negative; a negative pad is a slice"
         if self.mode not in ("constant", "edge", "reflect", "wrap"):
             yield "c3: mode must be constant, edge, reflect or wrap"
+
+    def requires(self) -> Iterator[Requirement]:
+        for before, after, dim in zip(canonical(self.before), canonical(self.after), tensor(self.x).shape, strict=True):
+            if before == after == 0:
+                continue
+            yield from at_least(before, 0, "c2: pads must not be negative; a negative pad is a slice")
+            yield from at_least(after, 0, "c2: pads must not be negative; a negative pad is a slice")
+            if self.mode != "constant":
+                yield from at_least(dim, 1, "c4: an axis without elements has none to repeat")
 
 
 @op_def("graph.tile", traits={PURE})
@@ -238,6 +258,10 @@ class Tile(Placed):
     def check(self) -> Iterator[str]:
         if len(self.repeats) != tensor(self.x).rank:
             yield "c1: repeats must have one number per axis of x"
+
+    def requires(self) -> Iterator[Requirement]:
+        for each in self.repeats:
+            yield from at_least(each, 0, "c2: repeats must not be negative")
 
 
 @op_def("graph.trilu", traits={PURE})
@@ -272,6 +296,10 @@ class ReverseSequence(Op):
         if not axes_in_range((self.batch_axis, self.time_axis), tensor(self.x).rank):
             yield "c1: batch_axis and time_axis must be two axes of x"
 
+    def requires(self) -> Iterator[Requirement]:
+        batch = tensor(self.x).shape[self.batch_axis]
+        yield from equal(tensor(self.lengths).shape[0], batch, "c2: there must be one length per element of the batch")
+
 
 @op_def("graph.one_hot", traits={PURE})
 class OneHot(Op):
@@ -290,6 +318,9 @@ class OneHot(Op):
     def check(self) -> Iterator[str]:
         if not axes_in_range((self.axis,), tensor(self.indices).rank + 1):
             yield "c1: axis must be one of the result's"
+
+    def requires(self) -> Iterator[Requirement]:
+        yield from equal(tensor(self.values).shape[0], 2, "c2: there must be two values, off and on")
 
 
 @op_def("graph.relayout", traits={PURE})
@@ -331,6 +362,11 @@ class Resize(Placed):
             yield f"c3: coordinate must be one of {', '.join(COORDINATES)}"
         if self.rounding not in ROUNDINGS:
             yield f"c4: rounding must be one of {', '.join(ROUNDINGS)}"
+
+    def requires(self) -> Iterator[Requirement]:
+        for before, after in zip(tensor(self.x).shape, canonical(self.sizes), strict=True):
+            if before != after:
+                yield from at_least(before, 1, "c5: an axis without elements cannot be resized")
 
 
 COORDINATES = (

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 
 from dlc.ir.core import Op
 from dlc.ir.dialects.graph_nn import Placed
-from dlc.ir.dialects.shape_rules import dims_may_match, tensor
+from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div, product
 from dlc.ir.opdef import FLOAT_TENSOR, PURE, AttrDef, attr, op_def, operand, rank
+from dlc.ir.requirements import Requirement, divisible, equal, equal_shapes
 from dlc.ir.types import TensorType, Type
 
 PRODUCTS = 7
@@ -35,10 +36,6 @@ def half(dim: Dim) -> Dim:
     return as_dim(as_expr(dim) // 2)
 
 
-def is_odd(dim: Dim) -> bool:
-    return isinstance(dim, int) and dim % 2 == 1
-
-
 @op_def("graph.strassen_weights", traits={PURE})
 class StrassenWeights(Op):
     """What the seven products of Strassen's algorithm take of b (K,N): (7,K/2,N/2)"""
@@ -49,9 +46,9 @@ class StrassenWeights(Op):
         b = tensor(self.b)
         return (TensorType((PRODUCTS, half(b.shape[0]), half(b.shape[1])), b.element),)
 
-    def check(self) -> Iterator[str]:
-        if any(map(is_odd, tensor(self.b).shape)):
-            yield "c1: the rows and columns of b must be even in number"
+    def requires(self) -> Iterator[Requirement]:
+        for dim in tensor(self.b).shape:
+            yield from divisible(dim, 2, "c1: the rows and columns of b must be even in number")
 
 
 @op_def("graph.strassen_input", traits={PURE})
@@ -68,13 +65,13 @@ class StrassenInput(Placed):
         return (TensorType((count, rows_of_half(a.shape[:-1], self.rows), half(a.shape[-1])), a.element, self.layout),)
 
     def check(self) -> Iterator[str]:
-        a = tensor(self.a)
-        if a.rank < 2:
+        if tensor(self.a).rank < 2:
             yield "c1: a must have at least two axes"
-        elif is_odd(a.shape[-1]):
-            yield "c2: the last axis of a must be even"
         if self.rows < 1:
             yield "c3: rows must be at least 1"
+
+    def requires(self) -> Iterator[Requirement]:
+        yield from divisible(tensor(self.a).shape[-1], 2, "c2: the last axis of a must be even")
 
 
 @op_def("graph.strassen_matmul", traits={PURE})
@@ -94,19 +91,19 @@ class StrassenMatMul(Placed):
         return (TensorType((*self.size, as_dim(2 * as_expr(u.shape[2]))), s.element, self.layout),)
 
     def check(self) -> Iterator[str]:
-        s, u = tensor(self.s).shape, tensor(self.u).shape
         if min(self.rows, self.part, self.panel) < 1:
             yield "c4: rows, part and panel must be at least 1"
-            return
-        count = PRODUCTS + QUARTERS * (self.few > 0)
-        if not (dims_may_match(s[0], count) and dims_may_match(u[0], PRODUCTS)):
-            yield "c1: s and u must have seven matrices, or s nine if there may be few rows"
-        if not dims_may_match(s[2], u[1]):
-            yield "c2: the columns of s must be as many as the rows of u"
-        if not dims_may_match(s[1], rows_of_half(self.size, self.rows)):
-            yield "c3: s must have half as many rows as size, in whole tiles"
         if self.few > self.rows * self.part:
             yield "c5: part tiles must hold few rows"
+
+    def requires(self) -> Iterator[Requirement]:
+        s, u = tensor(self.s).shape, tensor(self.u).shape
+        counts = (PRODUCTS + QUARTERS * (self.few > 0), PRODUCTS)
+        wanted = "c1: s and u must have seven matrices, or s nine if there may be few rows"
+        yield from equal_shapes((s[0], u[0]), counts, wanted)
+        yield from equal(s[2], u[1], "c2: the columns of s must be as many as the rows of u")
+        rows = rows_of_half(self.size, self.rows)
+        yield from equal(s[1], rows, "c3: s must have half as many rows as size, in whole tiles")
 
 
 OPS = (StrassenWeights, StrassenInput, StrassenMatMul)

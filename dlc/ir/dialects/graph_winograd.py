@@ -12,9 +12,10 @@ from collections.abc import Iterator
 
 from dlc.ir.core import Op
 from dlc.ir.dialects.graph_nn import Ints, Placed
-from dlc.ir.dialects.shape_rules import dims_may_match, tensor, window_shape
+from dlc.ir.dialects.shape_rules import tensor, window_shape
 from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div
 from dlc.ir.opdef import FLOAT_TENSOR, PURE, AttrDef, attr, op_def, operand, rank
+from dlc.ir.requirements import Requirement, equal, equal_shapes
 from dlc.ir.types import TensorType, Type
 from dlc.ir.winograd import TILES, patch_size
 
@@ -59,8 +60,10 @@ class WinogradWeights(Op):
     def check(self) -> Iterator[str]:
         if problem := tile_problem(self.tile, self.window, self.stride):
             yield f"c1: {problem}"
-        if not all(dims_may_match(dim, self.window) for dim in tensor(self.w).shape[2:]):
-            yield f"c2: the window of w must be {self.window} x {self.window}"
+
+    def requires(self) -> Iterator[Requirement]:
+        for dim in tensor(self.w).shape[2:]:
+            yield from equal(dim, self.window, f"c2: the window of w must be {self.window} x {self.window}")
 
 
 @op_def("graph.winograd_conv", traits={PURE})
@@ -81,15 +84,16 @@ class WinogradConv(Placed):
         return (TensorType((x.shape[0], u.shape[2], *size), x.element, self.layout),)
 
     def check(self) -> Iterator[str]:
-        x, u = tensor(self.x).shape, tensor(self.u).shape
         if problem := tile_problem(self.tile, self.window, self.stride, self.pads):
             yield f"c1: {problem}"
-        elif not dims_may_match(u[0], wanted := places(self.tile, self.window, self.stride)):
-            yield f"c2: u must have {wanted} places"
-        if not dims_may_match(x[1], u[1]):
-            yield "c3: x and u must have the same channels"
         if self.part < 1:
             yield "c4: part must be at least 1"
+
+    def requires(self) -> Iterator[Requirement]:
+        x, u = tensor(self.x).shape, tensor(self.u).shape
+        count = places(self.tile, self.window, self.stride)
+        yield from equal(u[0], count, f"c2: u must have {count} places")
+        yield from equal(x[1], u[1], "c3: x and u must have the same channels")
 
 
 @op_def("graph.winograd_input", traits={PURE})
@@ -133,12 +137,12 @@ class WinogradOutput(Placed):
             yield f"c1: {problem}"
         if len(self.size) != 3:
             yield "c2: size must be N, rows and columns"
-            return
+
+    def requires(self) -> Iterator[Requirement]:
         tiles = as_dim(as_expr(tile_count(self.size[1:], self.tile)) * as_expr(self.size[0]))
-        m = tensor(self.m).shape
         count = places(self.tile, self.window, self.stride)
-        if not (dims_may_match(m[0], count) and dims_may_match(m[1], tiles)):
-            yield f"c3: m must have {count} places of as many tiles as cover the images"
+        wanted = f"c3: m must have {count} places of as many tiles as cover the images"
+        yield from equal_shapes(tensor(self.m).shape[:2], (count, tiles), wanted)
 
 
 OPS = (WinogradWeights, WinogradConv, WinogradInput, WinogradOutput)

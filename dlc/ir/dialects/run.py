@@ -12,6 +12,7 @@ from dlc.ir.core import Op
 from dlc.ir.expr import Expr, const
 from dlc.ir.opdef import BUFFER, AttrDef, attr, op_def, operand, operands
 from dlc.ir.pool import DenseRef
+from dlc.ir.requirements import EQUAL, RELATIONS
 from dlc.ir.types import BufferType, TensorType, Type
 
 
@@ -70,10 +71,20 @@ class Call(Op):
 
 @op_def("run.check")
 class Check(Op):
-    """Fail unless `expr`, in which a size found at run time occurs, is 0 or more; {0} in `message` is what it is."""
+    """Fail unless `left` stands in the relation to `right`; {0} and {1} in `message` are what they are.
 
-    expr = attr(kind=Expr)
+    Before the run where only sizes of inputs occur; where it stands, if a size found at run time does. {=name} in the
+    message is the value of a named dimension.
+    """
+
+    left = attr(kind=Expr)
+    right = attr(kind=Expr)
+    relation = attr(EQUAL)
     message = attr(kind=str)
+
+    def check(self) -> Iterator[str]:
+        if self.relation not in RELATIONS:
+            yield f"c1: relation must be one of {', '.join(RELATIONS)}"
 
 
 OPS = (Alloc, Constant, View, Call, Check)

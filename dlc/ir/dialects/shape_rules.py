@@ -7,7 +7,7 @@ from typing import cast
 
 from dlc.errors import InternalError, UserError
 from dlc.ir.core import Value
-from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div, maximum, minimum, product
+from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div, maximum, minimum
 from dlc.ir.types import Element, Layout, TensorType
 
 Shape = tuple[Dim, ...]
@@ -26,15 +26,6 @@ def shape_text(shape: Shape) -> str:
 
 
 # -- broadcasting ------------------------------------------------------------------------------------------------------
-
-
-def dims_may_match(left: Dim, right: Dim) -> bool:
-    """Whether two dimensions can be equal: only two different integers cannot."""
-    return not (isinstance(left, int) and isinstance(right, int) and left != right)
-
-
-def shapes_may_match(left: Shape, right: Shape) -> bool:
-    return len(left) == len(right) and all(map(dims_may_match, left, right))
 
 
 def broadcast_dim(left: Dim, right: Dim) -> Dim:
@@ -59,14 +50,6 @@ def broadcast(shapes: Iterable[Shape]) -> Shape:
         right = (1,) * (longest - len(shape)) + shape
         result = tuple(map(broadcast_dim, left, right))
     return result
-
-
-def broadcastable(shapes: Iterable[Shape]) -> bool:
-    try:
-        broadcast(shapes)
-    except UserError:
-        return False
-    return True
 
 
 # -- elementwise -------------------------------------------------------------------------------------------------------
@@ -177,11 +160,6 @@ def dim_sum(dims: Iterable[Dim]) -> Dim:
     for dim in dims:
         total = total + as_expr(dim)
     return as_dim(total)
-
-
-def elements_may_match(left: Shape, right: Shape) -> bool:
-    """Whether two shapes can hold equally many elements."""
-    return dims_may_match(product(left), product(right))
 
 
 def matmul_shape(left: Shape, right: Shape) -> Shape:

@@ -5,13 +5,25 @@
 
 from __future__ import annotations
 
+from dlc.errors import InternalError, UserError
 from dlc.ir.core import Op
-from dlc.ir.dialects.graph_flow import Group
+from dlc.ir.dialects.graph_flow import Group, Require
 from dlc.ir.eval.frame import Frame, Run
+from dlc.ir.requirements import EQUAL
 
 
 def run_group(frame: Frame, op: Op, args: list[object]) -> list[object]:
     return frame.run_block(op.regions[0].block, args)
 
 
-RUNS: dict[type[Op], Run] = {Group: run_group}  # graph.yield ends a block: Frame.run_block reads its operands
+def run_require(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    if not isinstance(op, Require):
+        raise InternalError(f"{op.name} requires nothing", op=op)
+    left, right = frame.symbols.value(op.left), frame.symbols.value(op.right)
+    if left == right if op.relation == EQUAL else left >= right:
+        return []
+    raise UserError(f"{op.what} '{op.loc}': {op.text}, got {op.left} = {left} and {op.right} = {right}")
+
+
+# graph.yield ends a block: Frame.run_block reads its operands
+RUNS: dict[type[Op], Run] = {Group: run_group, Require: run_require}

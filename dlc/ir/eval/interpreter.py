@@ -27,6 +27,7 @@ from dlc.ir.eval.frame import Array, Frame, Run, Symbols, checked_feed, pure, sy
 from dlc.ir.eval.loop_run import RUNS as LOOP_RUNS
 from dlc.ir.eval.loop_run import evaluate_main, input_names, is_lowered
 from dlc.ir.pool import ConstantPool
+from dlc.ir.types import TensorType
 
 RUNS: dict[type[Op], Run] = {
     **{kind: pure(meaning) for kind, meaning in graph_math.MEANINGS.items()},
@@ -79,6 +80,9 @@ def _inputs(func: Func, feeds: Feeds, symbols: Symbols) -> list[object]:
     names = [str(name) for name in given] if isinstance(given, tuple) else []
     names += [arg.hint or f"arg{n}" for n, arg in enumerate(func.args)][len(names) :]
     arrays = _ordered(func, names, feeds)
+    for name, kind, array in zip(names, func.listed("declared"), arrays, strict=False):  # what guards speak of
+        if isinstance(kind, TensorType):
+            checked_feed(name, kind, array, symbols)
     for name, arg, array in zip(names, func.args, arrays, strict=True):  # first: a type may use a later one's symbol
         checked_feed(name, arg.type, array, symbols)
     return [checked_feed(n, arg.type, a, symbols) for n, arg, a in zip(names, func.args, arrays, strict=True)]

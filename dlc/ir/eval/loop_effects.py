@@ -15,6 +15,8 @@ from dlc.ir.dialects import buf, loop, run
 from dlc.ir.eval.frame import Array, Frame, Run, Symbols
 from dlc.ir.eval.loop_exprs import number
 from dlc.ir.expr import Expr, as_expr
+from dlc.ir.messages import filled
+from dlc.ir.requirements import EQUAL
 from dlc.ir.size_bounds import elements_at_most
 from dlc.ir.types import BufferType
 from dlc.record import record
@@ -75,9 +77,10 @@ def run_check(frame: Frame, op: Op, args: list[object]) -> list[object]:
 def run_size_check(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, run.Check):
         raise InternalError(f"{op.name} checks no size", op=op)
-    if (value := number(frame, op, op.expr, ())) < 0:
-        raise UserError(op.message.format(value))
-    return []
+    left, right = number(frame, op, op.left, ()), number(frame, op, op.right, ())
+    if left == right if op.relation == EQUAL else left >= right:
+        return []
+    raise UserError(filled(op.message, (left, right), frame.symbols.numbers))
 
 
 RUNS: dict[type[Op], Run] = {buf.Publish: run_publish, loop.Check: run_check, run.Check: run_size_check}

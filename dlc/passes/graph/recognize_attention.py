@@ -18,11 +18,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dlc.ir.core import Module, Value
-from dlc.ir.dialects.graph_attention import Attention, may_share
+from dlc.ir.dialects.graph_attention import Attention
 from dlc.ir.dialects.graph_math import Add, Not, Where
 from dlc.ir.dialects.graph_nn import MatMul, Softmax
 from dlc.ir.dialects.graph_shape import Broadcast, Reshape, Tile, Transpose
-from dlc.ir.dialects.shape_rules import dims_may_match, tensor
+from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import Dim
 from dlc.ir.levels import Level
 from dlc.ir.pool import ConstantPool
@@ -90,13 +90,10 @@ def may_be_shared(heads: tuple[Dim, ...], all_heads: tuple[Dim, ...]) -> bool:
     if heads == all_heads:
         return True
     counts = (*heads[1:], *all_heads[1:])
-    return len(counts) == 2 and heads[0] == all_heads[0] and may_share(counts[1], counts[0]) and are_known(counts)
-
-
-def stand_for(some: tuple[Dim, ...], others: tuple[Dim, ...]) -> bool:
-    """Whether nothing is broadcast between two shapes: sizes are equal, or checked to be."""
-    pairs = zip(some, others, strict=False)
-    return len(some) == len(others) and all(a == b or (1 not in (a, b) and dims_may_match(a, b)) for a, b in pairs)
+    if len(counts) != 2 or heads[0] != all_heads[0]:
+        return False
+    fewer, more = counts
+    return isinstance(fewer, int) and isinstance(more, int) and fewer > 0 and more % fewer == 0
 
 
 def are_known(dims: tuple[Dim, ...]) -> bool:
@@ -108,14 +105,14 @@ def scores_of(value: Value, pool: ConstantPool) -> Scores | None:
     if isinstance(value.owner, Add) and value.has_one_use():
         for product, mask in ((value.owner.a, value.owner.b), (value.owner.b, value.owner.a)):
             found = scaled_product(product, pool)
-            if found is not None and stand_for(tensor(product).shape, tensor(value).shape):
+            if found is not None and tensor(product).shape == tensor(value).shape:
                 return Scores(found.q, found.k, found.scale, mask)
         return None
     if isinstance(value.owner, Where) and value.has_one_use():
         where = value.owner
         for product, other, inverted in ((where.x, where.y, False), (where.y, where.x, True)):
             found, fill = scaled_product(product, pool), number(other, pool)
-            if found is not None and fill is not None and stand_for(tensor(product).shape, tensor(value).shape):
+            if found is not None and fill is not None and tensor(product).shape == tensor(value).shape:
                 return Scores(found.q, found.k, found.scale, where.c, float(fill), inverted)
         return None
     return scaled_product(value, pool)
@@ -143,7 +140,7 @@ def serves(mask: Value, rank: int, scores: tuple[Dim, ...]) -> bool:
     """Whether a mask broadcasts to the scores without making them larger."""
     shape = tensor(mask).shape
     pairs = zip(shape[::-1], scores[::-1], strict=False)
-    return len(shape) <= rank and all(extent == 1 or stand_for((extent,), (dim,)) for extent, dim in pairs)
+    return len(shape) <= rank and all(extent in (1, dim) for extent, dim in pairs)
 
 
 def attention(op: MatMul, scores: Scores, k: SharedHeads, v: SharedHeads, rw: Rewriter) -> Value:

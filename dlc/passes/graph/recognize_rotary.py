@@ -12,10 +12,11 @@ from itertools import product
 from typing import ClassVar
 
 from dlc.ir.core import Module, Value
-from dlc.ir.dialects.graph_attention import Rotary, fits_inside
+from dlc.ir.dialects.graph_attention import Rotary
 from dlc.ir.dialects.graph_math import Add, Mul, Neg
 from dlc.ir.dialects.graph_shape import Concat, Slice
 from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.expr import Dim
 from dlc.ir.levels import Level
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.passes.base import Pass, PassContext
@@ -40,11 +41,17 @@ class SumOfTurned(Pattern[Add]):
         for plain, turned in ((left, right), (right, left)):
             orders = product(((plain.a, plain.b), (plain.b, plain.a)), ((turned.a, turned.b), (turned.b, turned.a)))
             for (x, cos), (halves, sin) in orders:
-                fits = all(fits_inside(tensor(angle).shape, tensor(x).shape) for angle in (cos, sin))
+                fits = all(serves(tensor(angle).shape, tensor(x).shape) for angle in (cos, sin))
                 if fits and exchanges_halves(halves, x):
                     rw.replace(op, rw.insert(Rotary(x, cos, sin), op).result)
                     return None
         return NoMatch("no product is of the other's exchanged halves")
+
+
+def serves(angles: tuple[Dim, ...], shape: tuple[Dim, ...]) -> bool:
+    """Whether angles broadcast to x without making it larger."""
+    pairs = zip(angles[::-1], shape[::-1], strict=False)
+    return len(angles) <= len(shape) and all(extent in (1, dim) for extent, dim in pairs)
 
 
 def exchanges_halves(value: Value, x: Value) -> bool:

@@ -28,6 +28,7 @@ from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
 from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of, views
+from dlc.passes.lower.checks import checks
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
 from dlc.passes.lower.in_place import replaceable
@@ -64,6 +65,7 @@ class _Lowering:
         self.views: dict[Value, Piece] = {}  # slices that lie in what they are taken from
         self.wholes: dict[Value, Value] = {}  # the buffers of these concatenations
         self.uppers: dict[str, Expr] = {}  # of the sizes that kernels have found so far
+        self.waiting: list[run.Check] = []  # for sizes that have not been found yet
 
     def run(self) -> None:
         returned = self.old.terminator.operands
@@ -74,6 +76,8 @@ class _Lowering:
             self.claim(value, out)
         self.pieces = pieces(self.old, self.destinations)
         self.views = views(self.old, {**self.destinations, **self.pieces})
+        self.waiting = checks(self.old)
+        self.add_checks()
         for op in self.old.block.ops[:-1]:
             self.op(op)
         for value, out in zip(returned, outputs, strict=True):
@@ -112,6 +116,8 @@ class _Lowering:
                 self.buffers[op.result] = made
             case graph_shape.Reshape():
                 self.reshape(op)
+            case graph_flow.Require():
+                pass  # as early as can be: `add_checks`
             case graph_flow.Group() if op.results[0] in self.wholes:
                 self.concat(op)
             case graph_flow.Group() if op.results[0] in self.views:
@@ -222,15 +228,17 @@ class _Lowering:
         self.cx.lowered(kernel, (*self.uppers, *found))
 
     def publish(self, found: dict[str, Expr]) -> None:
-        """Note the sizes that a kernel has found, and check what can be checked of the model's assumptions now."""
+        """Note the sizes that a kernel has found, and check what can be checked now."""
         self.uppers |= found
-        waiting = {op.size for op in self.old.walk() if isinstance(op, Counting)} - self.uppers.keys()
-        for expr in self.old.listed("assumptions"):
-            if not isinstance(expr, Expr):
-                continue
-            if expr.symbols() & found.keys() and expr.symbols().isdisjoint(waiting):
-                message = f"the model needs {expr} to be 0 or more, it is {{0}}"
-                self.block.append(run.Check(expr=expr, message=message))
+        self.add_checks()
+
+    def add_checks(self) -> None:
+        """Guards, before anything relies on what they ask for: once all the sizes in them are known."""
+        open_sizes = {op.size for op in self.old.walk() if isinstance(op, Counting)} - self.uppers.keys()
+        ready = [check for check in self.waiting if open_sizes.isdisjoint((check.left - check.right).symbols())]
+        self.waiting = [check for check in self.waiting if check not in ready]
+        for check in ready:
+            self.block.append(check)
 
     def lowered(self, group: graph_flow.Group, name: str) -> LoweredGroup:
         """Elaborate and schedule a group. A mistake in a kernel file is ours, not the user's, who has only a model."""

@@ -1,0 +1,96 @@
+"""What a lowered model asks of its inputs' sizes, and computes of them, for `dlc_bind` (codegen/emit/bind.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dlc.codegen.emit.bind import Guard, InputSites, Interface, Size
+from dlc.codegen.emit.main import ErrorSites, input_checks
+from dlc.errors import InternalError, UserError
+from dlc.ir.core import Func, Module, Value
+from dlc.ir.dialects import run
+from dlc.ir.dialects.shape_rules import shape_text
+from dlc.ir.expr import Dim, Expr, as_dim, as_expr
+from dlc.ir.guards import declared_types
+from dlc.ir.messages import escaped
+from dlc.ir.requirements import AT_LEAST, decided
+from dlc.ir.scratch import scratch_bytes
+from dlc.ir.size_bounds import at_most, upper_bounds
+from dlc.ir.types import BufferType, TensorType, Type
+from dlc.passes.lower.checks import dimension_origins, given
+from dlc.passes.lower.plan_memory import byte_size
+
+MOST_BYTES = (1 << 63) - 1
+
+
+def interface(module: Module, symbols: Sequence[str], sites: ErrorSites) -> Interface:
+    """The interface of a model; its messages join those of `sites`. Raises UserError for sizes beyond 63 bits."""
+    main = module.main
+    uppers = upper_bounds(main)
+    origins = dimension_origins(main)
+    arena = as_expr(main.attrs["workspace"])  # type: ignore[arg-type]  # plan-memory has set it
+    if arena.is_const and arena.value > MOST_BYTES:
+        raise UserError(f"the intermediate results of the model need {arena.value} bytes, more than 63 bits can say")
+    results = [shape(arg.type) for arg in main.args if getattr(arg.type, "space", "") == "output"]
+    inputs = tuple(input_sites(main, sites))
+    guards = tuple(input_guards(main, sites, origins))
+    sizes = tuple(run_sizes(main, sites, origins))
+    memory = TOO_LARGE.format("the memory of all intermediate results")
+    too_large = sites.add(f"{memory}{given(arena.symbols(), origins)}")
+    return Interface(
+        symbols=symbols, inputs=inputs, results=results,
+        most=[tuple(as_dim(at_most(dim, uppers)) for dim in each) for each in results],
+        workspace=Size(arena, too_large), messages=sites.messages, scratch=scratch_bytes(module),
+        uppers=uppers, guards=guards, sizes=sizes,
+    )  # fmt: skip
+
+
+TOO_LARGE = "{} is more than 63 bits can say"
+
+
+def shape(kind: Type) -> tuple[Dim, ...]:
+    if not isinstance(kind, TensorType | BufferType):
+        raise InternalError(f"{kind} is no tensor")
+    return kind.shape
+
+
+def input_sites(main: Func, sites: ErrorSites) -> Iterator[InputSites]:
+    for name, kind in zip(main.listed("inputs"), declared_types(main), strict=True):
+        dims = shape(kind)
+        names = sorted({symbol for dim in dims for symbol in as_expr(dim).symbols()})
+        known = f" with {', '.join(f'{each} = {{={each}}}' for each in names)}" if names else ""
+        text = escaped(f"input '{name}' must have shape {shape_text(dims)}")
+        yield InputSites(dims, sites.add(f"{text}{known}: dimension {{0}} is {{1}}"))
+
+
+def input_guards(main: Func, sites: ErrorSites, origins: dict[str, str]) -> Iterator[Guard]:
+    for check in input_checks(main):
+        where = given(check.left.symbols() | check.right.symbols(), origins)
+        text = f"'{check.loc}': a size that follows from those of the inputs"
+        too_large = sites.add(f"{escaped(TOO_LARGE.format(text))}{where}")
+        yield Guard(check, sites.codes[check], too_large)
+
+
+def run_sizes(main: Func, sites: ErrorSites, origins: dict[str, str]) -> Iterator[Size]:
+    """Sizes of the buffers that no guard has asked for already, then their bytes; each once."""
+    uppers = upper_bounds(main)
+    asked = {check.left for check in input_checks(main) if check.relation == AT_LEAST and check.right == 0}
+    buffers = [*main.args, *(op.result for op in main.block.ops if isinstance(op, run.Alloc | run.View))]
+    seen: set[Expr] = set(asked)
+    for buffer in buffers:
+        kind = buffer.type
+        if not isinstance(kind, BufferType):
+            raise InternalError(f"{kind} is no buffer")
+        dims = [at_most(dim, uppers) for dim in kind.shape]
+        numbers = [(dim, "a size of its result") for dim in dims if decided(dim, AT_LEAST) is not True]
+        for expr, what in (*numbers, (byte_size(kind, uppers), "the memory of its result")):
+            if expr.is_const or expr in seen:
+                continue
+            seen.add(expr)
+            text = f"{named(buffer)}: {what}, {{0}}, is negative or more than 63 bits can say"
+            yield Size(expr, sites.add(f"{text}{given(expr.symbols(), origins)}"))
+
+
+def named(buffer: Value) -> str:
+    op = buffer.defining_op
+    return escaped(f"'{op.loc if op is not None else buffer.hint}'")

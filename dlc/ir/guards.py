@@ -1,0 +1,155 @@
+"""Guards: what ops need of sizes, where the sizes of a run must decide it, as ops of the graph.
+
+    %y = graph.add(%a, %b)      ->     graph.require() {left = <n>, right = <m>, text = …}
+                                       %y = graph.add(%a, %b)
+
+Put in once, right after import. From then on no pass has to remember what it relies on: guards are not pure, so
+nothing removes them. A guard stands in the block of the op that needs it, and nothing moves it out of a region, since
+a branch that is not taken must not refuse the run.
+
+Where a guard of `main` itself says that a named dimension equals something, the name is replaced by that everywhere
+else. So types that had to be equal are equal to all passes. Inputs are then no longer of the types that the model
+declares; those stand in the attribute `declared` of `main`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
+
+from dlc.errors import UserError
+from dlc.ir.core import Attribute, Block, Func, Op
+from dlc.ir.dialects.graph_flow import Require
+from dlc.ir.expr import Expr, as_dim, bounds
+from dlc.ir.opdef import FINDS_SIZE
+from dlc.ir.requirements import EQUAL, Requirement, decided, requirements
+from dlc.ir.rewrite import found_sizes
+from dlc.ir.types import TensorType, Type
+from dlc.record import record
+
+Name = Callable[[Op], str]  # what the message calls an op: the user's word for it
+
+
+def plain_name(op: Op) -> str:
+    return op.name.removeprefix("graph.")
+
+
+def insert_guards(
+    main: Func, also: Mapping[Op, Sequence[Requirement]] | None = None, name: Name = plain_name
+) -> None:  # fmt: skip
+    """Put a guard before each op that needs one; `also`: what an importer has relied on besides.
+
+    Raises UserError where no sizes can fulfil what the model needs.
+    """
+    if not _has_symbols(main):
+        return
+    guarding = _Guarding(also or {}, name, found={*found_sizes(main.block)})
+    guarding.block(main.block, outermost=True)
+    if guarding.equals:
+        main.attrs["declared"] = tuple(arg.type for arg in main.args)
+        rename_dims(main, guarding.equals)
+
+
+def _has_symbols(main: Func) -> bool:
+    """Whether any size depends on the run."""
+    types = [arg.type for arg in main.args]
+    named = any(isinstance(dim, Expr) for kind in types if isinstance(kind, TensorType) for dim in kind.shape)
+    return named or any(op.spec.has(FINDS_SIZE) for op in main.walk())
+
+
+@record(frozen=False)
+class _Guarding:
+    """One walk: what has been required so far, and which names are equal to something for that reason."""
+
+    also: Mapping[Op, Sequence[Requirement]]
+    name: Name
+    found: set[str]
+    equals: dict[str, Expr] = field(default_factory=dict)
+
+    def block(self, block: Block, outermost: bool = False, outer: frozenset[tuple[Expr, str]] = frozenset()) -> None:
+        known = set(outer)
+        ops: list[Op] = []
+        for op in block.ops:
+            for each in (*self.also.get(op, ()), *requirements(op)):
+                if (guard := self.guard(op, each, known, outermost)) is not None:
+                    guard.parent = block
+                    ops.append(guard)
+            for region in op.regions:
+                for inner in region.blocks:
+                    self.block(inner, outer=frozenset(known))
+            ops.append(op)
+        block.ops[:] = ops
+
+    def guard(self, op: Op, need: Requirement, known: set[tuple[Expr, str]], outermost: bool) -> Require | None:
+        """The guard for one requirement, unless it holds anyway."""
+        surplus = need.surplus.substitute(self.equals)
+        holds = decided(surplus, need.relation)
+        keys = {(surplus, need.relation), *([(-surplus, EQUAL)] if need.relation == EQUAL else [])}
+        if holds or keys & known:
+            return None
+        made = Require(
+            left=as_dim(need.left), right=as_dim(need.right), relation=need.relation, text=need.sentence,
+            what=self.name(op), loc=op.loc,
+        )  # fmt: skip
+        if holds is False:
+            raise UserError(f"{made.what} '{op.loc}': {need.sentence}, which no sizes of the inputs can fulfil")
+        known |= keys
+        if outermost and need.relation == EQUAL:
+            self.rename(surplus)
+        return made
+
+    def rename(self, surplus: Expr) -> None:
+        """Replace a name that `surplus` = 0 makes equal to something by that, if it says as much about the size."""
+        for symbol in sorted(surplus.symbols() - self.found):
+            factor = surplus.coefficient(symbol)
+            if abs(factor) != 1 or not surplus.is_linear_in(symbol):
+                continue
+            other = surplus.substitute({symbol: 0}) * -factor
+            low = bounds(other, dict.fromkeys(other.symbols(), (0, None)))[0]
+            if low is None or low < 0 or other.symbols() & self.found:
+                continue
+            self.equals = {old: value.substitute({symbol: other}) for old, value in self.equals.items()}
+            self.equals[symbol] = other
+            return
+
+
+def declared_types(main: Func) -> list[Type]:
+    """The types of the inputs as the model declares them, before any name was replaced."""
+    declared = [kind for kind in main.listed("declared") if isinstance(kind, Type)]
+    return declared or [arg.type for arg in main.args if getattr(arg.type, "space", "input") != "output"]
+
+
+# -- replacing names of dimensions -------------------------------------------------------------------------------------
+
+
+def rename_dims(main: Func, values: Mapping[str, Expr]) -> None:
+    """Replace named dimensions in all types and attributes but those of guards, which speak of what was given."""
+    for arg in main.args:
+        if isinstance(arg.type, TensorType):
+            arg.type = renamed_type(arg.type, values)
+    for op in main.walk():
+        if isinstance(op, Require):
+            continue
+        op.attrs = {key: renamed(value, values) for key, value in op.attrs.items()}
+        for block in (block for region in op.regions for block in region.blocks):
+            for arg in block.args:
+                arg.type = renamed_type(arg.type, values) if isinstance(arg.type, TensorType) else arg.type
+        for value, kind in zip(op.results, op.infer(), strict=True):
+            value.type = kind
+    main.results = tuple(value.type for value in main.terminator.operands)
+
+
+def renamed(value: Attribute, values: Mapping[str, Expr]) -> Attribute:
+    match value:
+        case Expr():
+            return as_dim(value.substitute(values))
+        case tuple():
+            return tuple(renamed(each, values) for each in value)
+        case TensorType():
+            return renamed_type(value, values)
+    return value
+
+
+def renamed_type(kind: TensorType, values: Mapping[str, Expr]) -> TensorType:
+    shape = tuple(as_dim(dim.substitute(values)) if isinstance(dim, Expr) else dim for dim in kind.shape)
+    return kind if shape == kind.shape else TensorType(shape, kind.element, kind.layout)

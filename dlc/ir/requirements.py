@@ -1,0 +1,113 @@
+"""What an op needs of sizes: relations over dimensions, declared on the op (`Op.requires`) beside its operands.
+
+One that is false is an error of the model. One that is true at all sizes costs nothing. What is left open becomes a
+guard (`graph.require`, see `dlc.ir.guards`), which the artefact evaluates for the sizes of each run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from dlc.ir.core import Op
+from dlc.ir.expr import Dim, Expr, as_expr, bounds
+from dlc.ir.types import TensorType
+from dlc.record import record
+
+EQUAL, AT_LEAST = "==", ">="
+RELATIONS = (EQUAL, AT_LEAST)
+MOST_ELEMENTS = (1 << 63) // 16 - 1  # of up to 16 bytes each, so that bytes are 63-bit numbers too
+
+NO_NEGATIVE_SIZE = "its result must have no negative size"
+
+
+@record
+class Requirement:
+    """`left` stands in the relation to `right`; `text` is the sentence that says so, after the number of the check."""
+
+    left: Dim
+    relation: str
+    right: Dim
+    text: str
+
+    @property
+    def surplus(self) -> Expr:
+        """What must be 0, or at least 0."""
+        return as_expr(self.left) - as_expr(self.right)
+
+    @property
+    def sentence(self) -> str:
+        """The text without the number of the check."""
+        return self.text.partition(": ")[2] or self.text
+
+    def holds(self) -> bool | None:
+        """Whether it holds at all sizes (True) or at none (False); None: the sizes of a run decide."""
+        return decided(self.surplus, self.relation)
+
+
+def decided(surplus: Expr, relation: str) -> bool | None:
+    """What is known of `surplus` relation 0, every symbol being a size."""
+    if surplus.is_const:
+        return surplus.value == 0 if relation == EQUAL else surplus.value >= 0
+    low, high = bounds(surplus, dict.fromkeys(surplus.symbols(), (0, None)))
+    if relation == AT_LEAST and low is not None and low >= 0:
+        return True
+    outside = (high is not None and high < 0) or (relation == EQUAL and low is not None and low > 0)
+    return False if outside else None
+
+
+Requirements = Sequence[Requirement]
+
+
+def equal(left: Dim, right: Dim, text: str) -> Requirements:
+    return () if left == right else (Requirement(left, EQUAL, right, text),)
+
+
+def at_least(left: Dim, right: Dim, text: str) -> Requirements:
+    if isinstance(left, int) and isinstance(right, int) and left >= right:
+        return ()
+    return (Requirement(left, AT_LEAST, right, text),)
+
+
+def divisible(dim: Dim, divisor: Dim, text: str) -> Requirements:
+    """`dim` is a multiple of `divisor`."""
+    if divisor == 1 or (divisor == 0 and dim == 0):
+        return ()
+    if divisor == 0:
+        return (Requirement(dim, EQUAL, 0, text),)
+    return equal(as_expr(dim) % divisor, 0, text)
+
+
+def equal_shapes(left: Iterable[Dim], right: Iterable[Dim], text: str) -> Iterator[Requirement]:
+    """Axis by axis, of two shapes of one rank."""
+    for a, b in zip(left, right, strict=True):
+        yield from equal(a, b, text)
+
+
+def broadcast_alike(shapes: Sequence[Sequence[Dim]], text: str) -> Iterator[Requirement]:
+    """Dimensions at the same place, counted from the last, are equal unless one of them is 1."""
+    for number, left in enumerate(shapes):
+        for right in shapes[number + 1 :]:
+            for a, b in zip(reversed(left), reversed(right), strict=False):
+                if a != 1 and b != 1 and a != b:
+                    yield Requirement(a, EQUAL, b, text)
+
+
+def requirements(op: Op) -> Iterator[Requirement]:
+    """All that an op needs of sizes: what it declares, and that the sizes of its results are possible ones."""
+    yield from op.requires()
+    for value in op.results:
+        if isinstance(value.type, TensorType):
+            yield from _possible(value.type)
+
+
+def _possible(kind: TensorType) -> Iterator[Requirement]:
+    for dim in kind.shape:
+        yield from at_least(dim, 0, NO_NEGATIVE_SIZE)
+    elements = kind.elements
+    if isinstance(elements, int):
+        yield from at_least(MOST_ELEMENTS, elements, "the number of its elements must leave room for bytes in 63 bits")
+
+
+def false_requirement(op: Op) -> Requirement | None:
+    """The first requirement of an op that no sizes can fulfil."""
+    return next((each for each in requirements(op) if each.holds() is False), None)

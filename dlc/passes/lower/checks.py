@@ -1,0 +1,52 @@
+"""Guards of the graph level as checks of the loop level, with messages that say which input to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dlc.ir.core import Func
+from dlc.ir.dialects import run
+from dlc.ir.dialects.graph_flow import Require
+from dlc.ir.expr import Dim, Expr, as_expr
+from dlc.ir.guards import declared_types
+from dlc.ir.messages import escaped
+
+
+def checks(main: Func) -> list[run.Check]:
+    """The checks for the guards of `main`, in order."""
+    origins = dimension_origins(main)
+    return [
+        run.Check(
+            left=as_expr(op.left), right=as_expr(op.right), relation=op.relation, message=message(op, origins),
+            loc=op.loc,
+        )
+        for op in main.block.ops if isinstance(op, Require)
+    ]  # fmt: skip
+
+
+def dimension_origins(main: Func) -> dict[str, str]:
+    """Per named dimension the input that gives it its value, in words."""
+    origins: dict[str, str] = {}
+    for name, kind in zip(main.listed("inputs"), declared_types(main), strict=False):
+        for axis, dim in enumerate(getattr(kind, "shape", ())):
+            if isinstance(dim, Expr) and dim.is_symbol:
+                origins.setdefault(str(dim), f"dimension {axis} of input '{name}'")
+    return origins
+
+
+def message(op: Require, origins: dict[str, str]) -> str:
+    """What is said where a guard fails: the node, what it needs, what came, and where that comes from."""
+    sides = [side(op.left, 0), side(op.right, 1)]
+    got = sides[0] if op.right == 0 else " and ".join(sides)
+    needs = escaped(f"{op.what} '{op.loc}': {op.text}")
+    return f"{needs}, got {got}{given(as_expr(op.left).symbols() | as_expr(op.right).symbols(), origins)}"
+
+
+def side(dim: Dim, number: int) -> str:
+    return f"{{{number}}}" if as_expr(dim).is_const or as_expr(dim).is_symbol else f"{dim} = {{{number}}}"
+
+
+def given(names: Iterable[str], origins: dict[str, str]) -> str:
+    """The values of named dimensions, and the inputs to change."""
+    where = [f"{name} = {{={name}}} ({escaped(origins.get(name, 'found at run time'))})" for name in sorted(names)]
+    return f"; {', '.join(where)}" if where else ""

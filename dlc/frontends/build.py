@@ -11,6 +11,7 @@ from dlc.ir.dialects.graph_nn import Reduce
 from dlc.ir.dialects.graph_shape import Broadcast, Pad, Reshape, Slice, Transpose
 from dlc.ir.dialects.shape_rules import canonical, replaced, tensor
 from dlc.ir.expr import Dim
+from dlc.ir.requirements import equal
 from dlc.ir.types import ScalarType
 
 Shape = tuple[Dim, ...]
@@ -42,6 +43,20 @@ def reshaped(cx: NodeContext, x: Value, shape: Sequence[Dim]) -> Value:
 def transposed(cx: NodeContext, x: Value, perm: Iterable[int]) -> Value:
     order = tuple(perm)
     return x if order == tuple(range(rank_of(x))) else cx.put(Transpose(x, perm=order))
+
+
+def assume_equal(cx: NodeContext, left: Dim, right: Dim, text: str) -> None:
+    """Rely on two dimensions being equal, which no op that is built declares. Raises Unsupported if they never are."""
+    for need in equal(left, right, text):
+        cx.scope.assume(need)
+
+
+def assume_shape(cx: NodeContext, x: Value, shape: Sequence[Dim], what: str) -> None:
+    """Rely on the shape of a value. Raises Unsupported if it cannot have it."""
+    if rank_of(x) != len(shape):
+        raise Unsupported(f"{what} has {rank_of(x)} axes, expected {len(shape)}")
+    for axis, (dim, wanted) in enumerate(zip(shape_of(x), shape, strict=True)):
+        assume_equal(cx, dim, wanted, f"axis {axis} of {what} must fit the other operands")
 
 
 def broadcasted(cx: NodeContext, x: Value, shape: Sequence[Dim]) -> Value:

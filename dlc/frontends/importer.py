@@ -55,8 +55,11 @@ class Scope:
         self.names: dict[str, Item | None] = {}
 
     def assume(self, need: Requirement) -> None:
-        """Rely on something that no op of the node declares: the node's first op asks for it."""
-        self.importer.relied_on.append(need)
+        """Rely on something that no op of the node declares: the node's first op asks for it. Raises Unsupported."""
+        if (holds := need.holds()) is False:
+            raise Unsupported(f"{need.sentence}, got {need.left} and {need.right}")
+        if not holds:
+            self.importer.relied_on.append(need)
 
     def unique(self, text: str) -> str:
         """A symbol that no dimension of the model has."""

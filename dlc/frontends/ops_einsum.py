@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlc.frontends.build import rank_of, reduced, reshaped, shape_of, transposed
+from dlc.frontends.build import assume_equal, rank_of, reduced, reshaped, shape_of, transposed
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_index import GatherElements
@@ -78,6 +78,7 @@ def _without_repeats(cx: NodeContext, value: Value, labels: Labels) -> Term:
             first = labels.index(label)
             second = labels.index(label, first + 1)
             shape = shape_of(value)
+            assume_equal(cx, shape[first], shape[second], f"the axes '{label}' of one operand must be equal")
             places = cx.put(Iota(shape=replaced(shape, second, 1), axis=first))
             taken = cx.put(GatherElements(value, places, axis=second))
             value = reshaped(cx, taken, (*shape[:second], *shape[second + 1 :]))

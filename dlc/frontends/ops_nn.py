@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dlc.frontends.build import per_channel, rank_of, reduced, reshaped, scaled, shape_of, transposed
+from dlc.frontends.build import assume_equal, per_channel, rank_of, reduced, reshaped, scaled, shape_of, transposed
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.windows import Window, explicitly_padded, output_padding, window_of
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_math import Abs, Add, Pow
 from dlc.ir.dialects.graph_nn import Conv, ConvTranspose, MatMul, MaxPoolIndices, Pool
-from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.dialects.shape_rules import shape_text, tensor
 from dlc.ir.types import ScalarType
 
 
@@ -34,11 +34,14 @@ def convolved(cx: NodeContext, x: Value, w: Value, accumulator: ScalarType | Non
 
 
 def kernel_shape(cx: NodeContext, w: Value) -> tuple[int, ...]:
-    """The spatial size of the weights, which the attribute repeats."""
+    """The spatial size of the weights, which the attribute repeats: both are relied on where weights are inputs."""
     sizes = shape_of(w)[2:]
-    if not all(isinstance(size, int) for size in sizes):
-        return cx.integers("kernel_shape")
-    return tuple(size for size in sizes if isinstance(size, int))
+    given = cx.integers("kernel_shape", tuple(size for size in sizes if isinstance(size, int)))
+    if len(given) != len(sizes):
+        raise Unsupported(f"the size of its window, {shape_text(sizes)}, is not known; kernel_shape says it")
+    for size, wanted in zip(sizes, given, strict=True):
+        assume_equal(cx, size, wanted, "the window of w must be the node's kernel_shape")
+    return given
 
 
 def conv_transpose(cx: NodeContext) -> Value:

@@ -13,7 +13,7 @@ from dlc.frontends.build import broadcasted, cast, per_channel, rank_of, reduced
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.ops_math import element_from
 from dlc.frontends.ops_nn import convolved, pooled, product_of
-from dlc.frontends.shapes import canonical_axis
+from dlc.frontends.shapes import canonical_axis, quotient
 from dlc.ir.core import Op, Value
 from dlc.ir.dialects import graph_math as m
 from dlc.ir.dialects.graph_nn import Softmax
@@ -109,7 +109,7 @@ def scales(
         return reshaped(cx, scale, ()), reshaped(cx, zero, ()), None, shape
     if not block and len(many) == 1:
         return scale, zero, canonical_axis(axis, rank), shape
-    total = int(np.prod([dim for dim in many if isinstance(dim, int)]))
+    total = quotient(shape, (block,))
     return reshaped(cx, scale, (total,)), reshaped(cx, zero, (total,)), 0, (total, block)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dlc.frontends.build import broadcasted, reshaped, shape_of, sliced, static_dim, transposed
+from dlc.frontends.build import assume_shape, broadcasted, reshaped, shape_of, sliced, static_dim, transposed
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.ir.core import Op, Value
 from dlc.ir.dialects import graph_math as m
@@ -35,6 +35,7 @@ class Part:
     x: Value  # (steps, batch, width)
     hidden: int
     gates: int
+    all: int  # directions of the node
 
     @property
     def batch(self) -> Dim:
@@ -55,6 +56,7 @@ class Part:
     def mixed(self, bias: Value | None) -> Value:
         """x · wᵀ plus `bias` (directions, gates * hidden), as (steps, batch, directions, gates, hidden)."""
         cx, (steps, batch, width) = self.cx, shape_of(self.x)
+        assume_shape(cx, cx.x(1), (self.all, self.gates * self.hidden, width), "w")
         columns = self.count * self.gates * self.hidden
         weights = transposed(cx, reshaped(cx, self.operand(1), (columns, width)), (1, 0))
         rows = reshaped(cx, self.x, (steps * batch, width))
@@ -68,6 +70,7 @@ class Part:
         if not self.cx.has(3):
             return None
         width = self.gates * self.hidden
+        assume_shape(self.cx, self.cx.x(3), (self.all, 2 * width), "b")
         both = self.operand(3)
         return sliced(self.cx, both, 1, 0, width), sliced(self.cx, both, 1, width, width)
 
@@ -77,6 +80,7 @@ class Part:
 
     def recurrent(self) -> Value:
         """rᵀ of each gate: (directions, hidden, gates, hidden)."""
+        assume_shape(self.cx, self.cx.x(2), (self.all, self.gates * self.hidden, self.hidden), "r")
         gates = reshaped(self.cx, self.operand(2), (self.count, self.gates, self.hidden, self.hidden))
         return transposed(self.cx, gates, (0, 3, 1, 2))
 
@@ -88,6 +92,7 @@ class Part:
             return broadcasted(cx, cx.number(0, self.x), (self.count, self.batch, self.hidden))
         if cx.flag("layout"):
             given = transposed(cx, given, (1, 0, 2))
+        assume_shape(cx, given, (self.all, self.batch, self.hidden), f"the first state (operand {position})")
         return sliced(cx, given, 0, self.first, self.count)
 
     def lengths(self) -> list[Value]:
@@ -130,6 +135,7 @@ def make_lstm(part: Part) -> Recurrence:
     lengths = part.lengths()
     peepholes: list[Value] = []
     if part.cx.has(7):
+        assume_shape(part.cx, part.cx.x(7), (part.all, 3 * part.hidden), "p")
         peepholes = [reshaped(part.cx, part.operand(7), (part.count, 3, part.hidden))]
     elif lengths:  # an operand before one that is present cannot be absent
         peepholes = [part.zeros(part.count, 3, part.hidden)]
@@ -152,10 +158,10 @@ def recurrence(make: Callable[[Part], Recurrence], gates: int, defaults: tuple[s
         x = transposed(cx, cx.x(0), (1, 0, 2)) if batch_first else cx.x(0)
         hidden = static_dim(cx.x(2), 2, "its hidden size")
         chosen = activations(cx, count, defaults)
-        parts = [Part(cx, 0, count, direction, chosen[0], x, hidden, gates)]
+        parts = [Part(cx, 0, count, direction, chosen[0], x, hidden, gates, count)]
         if any(other != chosen[0] for other in chosen):
             ways = ("forward", "reverse")
-            parts = [Part(cx, n, 1, ways[n], each, x, hidden, gates) for n, each in enumerate(chosen)]
+            parts = [Part(cx, n, 1, ways[n], each, x, hidden, gates, count) for n, each in enumerate(chosen)]
         made = [cx.put_op(make(part)) for part in parts]
         y, *states = joined(cx, made)
         if batch_first:

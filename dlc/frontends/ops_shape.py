@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlc.frontends.build import broadcasted, cast, padded, reshaped, shape_of, sliced, static_dim, transposed
-from dlc.frontends.contents import greatest, is_symbolic
+from dlc.frontends.build import (
+    assume_equal,
+    broadcasted,
+    cast,
+    padded,
+    reshaped,
+    shape_of,
+    sliced,
+    static_dim,
+    transposed,
+)
+from dlc.frontends.contents import exact_quotient, greatest, is_symbolic
 from dlc.frontends.context import Handler, Item, NodeContext, Unsupported
 from dlc.frontends.known import fill_value
 from dlc.frontends.ops_math import element_from
@@ -22,8 +32,9 @@ from dlc.frontends.shapes import (
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_math import Add, Equal, GreaterEqual, LessEqual, Mul, Where
 from dlc.ir.dialects.graph_shape import Concat, Iota, ReverseSequence, Slice, Tile, Trilu
-from dlc.ir.dialects.shape_rules import broadcast, tensor
+from dlc.ir.dialects.shape_rules import broadcast, dim_sum, tensor
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
+from dlc.ir.requirements import EQUAL, Requirement
 from dlc.ir.types import BOOL, Array
 
 Shape = tuple[Dim, ...]
@@ -136,7 +147,13 @@ def transpose(cx: NodeContext) -> Value:
 
 
 def expand(cx: NodeContext) -> Value:
-    return broadcasted(cx, cx.x(), broadcast((cx.shape(), cx.dims(1, "shape"))))
+    wanted = cx.dims(1, "shape")
+    shape = broadcast((cx.shape(), wanted))
+    for given, dim in zip(reversed(wanted), reversed(shape), strict=False):  # 1, or what comes out
+        if given not in (1, dim):
+            one_or_all = as_dim((as_expr(given) - 1) * (as_expr(given) - dim))
+            cx.scope.assume(Requirement(one_or_all, EQUAL, 0, "x and the shape must broadcast"))
+    return broadcasted(cx, cx.x(), shape)
 
 
 def tile(cx: NodeContext) -> Value:
@@ -206,7 +223,11 @@ def split(cx: NodeContext) -> list[Value]:
     x = cx.x()
     axis = canonical_axis(cx.integer("axis", 0), tensor(x).rank)
     parts, start = [], as_expr(0)
-    for size in split_sizes(cx, shape_of(x)[axis], len(cx.node.outputs)):
+    sizes = split_sizes(cx, shape_of(x)[axis], len(cx.node.outputs))
+    if len(sizes) != len(cx.node.outputs):
+        raise Unsupported(f"it has {len(sizes)} sizes for {len(cx.node.outputs)} outputs")
+    assume_equal(cx, shape_of(x)[axis], dim_sum(sizes), "the sizes of the parts must add up to the axis")
+    for size in sizes:
         parts.append(sliced(cx, x, axis, as_dim(start), size))
         start = start + size
     return parts
@@ -218,7 +239,11 @@ def split_sizes(cx: NodeContext, dim: Dim, count: int) -> Shape:
     if cx.attribute("split") is not None:
         return cx.integers("split")
     if isinstance(dim, Expr):
-        return (quotient((dim,), (count,)),) * count
+        even = exact_quotient(dim, as_expr(count))
+        if even is not None or cx.version < 18:  # before opset 18 all parts are equal
+            return (as_dim(dim // count if even is None else even),) * count
+        part = as_dim(ceil_div(dim, count))
+        return (*(part,) * (count - 1), as_dim(dim - as_expr(part) * (count - 1)))
     size = -(-dim // count)
     return (*(size,) * (count - 1), dim - size * (count - 1))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from math import gcd
 
 from dlc.errors import UserError
 from dlc.ir.core import Attribute, Block, Func, Op
@@ -100,6 +101,8 @@ class _Guarding:
 
     def rename(self, surplus: Expr) -> None:
         """Replace a name that `surplus` = 0 makes equal to something by that, if it says as much about the size."""
+        common = gcd(*(factor for _, factor in surplus.terms))
+        surplus = Expr(tuple((monomial, factor // common) for monomial, factor in surplus.terms))
         for symbol in sorted(surplus.symbols() - self.found):
             factor = surplus.coefficient(symbol)
             if abs(factor) != 1 or not surplus.is_linear_in(symbol):

@@ -81,7 +81,20 @@ def main_text(module: Module, symbols: Sequence[str]) -> str:
     work: dict[Op, Expr] = {op: work_of(op, module) for op in module.main.block.ops if isinstance(op, run.Call)}
     teams = {func.name: team_offsets(func)[1] for func in kernel_funcs(module) if has_teams(func)}
     main = emit_main(module.main, symbols, sites.codes, scratch_bytes(module), work, teams)
-    return main + emit_bind(interface(module, symbols, sites))
+    return declared_once(main + emit_bind(interface(module, symbols, sites)))
+
+
+def declared_once(text: str) -> str:
+    """LLVM text without the second of two equal declarations."""
+    seen: set[str] = set()
+    lines = []
+    for line in text.split("\n"):
+        if line.startswith("declare "):
+            if line in seen:
+                continue
+            seen.add(line)
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def work_of(call: run.Call, module: Module) -> Expr:

@@ -34,7 +34,7 @@ def interface(module: Module, symbols: Sequence[str], sites: ErrorSites) -> Inte
     results = [shape(arg.type) for arg in main.args if getattr(arg.type, "space", "") == "output"]
     inputs = tuple(input_sites(main, sites))
     guards = tuple(input_guards(main, sites, origins))
-    sizes = tuple(run_sizes(main, sites, origins))
+    sizes = (*run_sizes(main, sites, origins), *amounts(module, sites, origins))
     memory = TOO_LARGE.format("the memory of all intermediate results")
     too_large = sites.add(f"{memory}{given(arena.symbols(), origins)}")
     return Interface(
@@ -89,6 +89,20 @@ def run_sizes(main: Func, sites: ErrorSites, origins: dict[str, str]) -> Iterato
             seen.add(expr)
             text = f"{named(buffer)}: {what}, {{0}}, is negative or more than 63 bits can say"
             yield Size(expr, sites.add(f"{text}{given(expr.symbols(), origins)}"))
+
+
+def amounts(module: Module, sites: ErrorSites, origins: dict[str, str]) -> Iterator[Size]:
+    """How much each call has to do, which bounds its loops; each amount once."""
+    uppers = upper_bounds(module.main)
+    seen: set[Expr] = set()
+    for call in (op for op in module.main.block.ops if isinstance(op, run.Call)):
+        operations = module.funcs[call.kernel].attrs.get("operations")
+        most = at_most(operations, uppers) if isinstance(operations, Expr) else as_expr(0)
+        if not most.is_const and most not in seen:
+            seen.add(most)
+            name = escaped(f"'{call.loc}'")
+            text = f"{name}: the number of its operations is more than 63 bits can say"
+            yield Size(most, sites.add(f"{text}{given(most.symbols(), origins)}"))
 
 
 def named(buffer: Value) -> str:

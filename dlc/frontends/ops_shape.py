@@ -34,7 +34,7 @@ from dlc.ir.dialects.graph_math import Add, Equal, GreaterEqual, LessEqual, Mul,
 from dlc.ir.dialects.graph_shape import Concat, Iota, ReverseSequence, Slice, Tile, Trilu
 from dlc.ir.dialects.shape_rules import broadcast, dim_sum, tensor
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
-from dlc.ir.requirements import EQUAL, Requirement
+from dlc.ir.requirements import ONE_OR_EQUAL, Requirement
 from dlc.ir.types import BOOL, Array
 
 Shape = tuple[Dim, ...]
@@ -151,8 +151,7 @@ def expand(cx: NodeContext) -> Value:
     shape = broadcast((cx.shape(), wanted))
     for given, dim in zip(reversed(wanted), reversed(shape), strict=False):  # 1, or what comes out
         if given not in (1, dim):
-            one_or_all = as_dim((as_expr(given) - 1) * (as_expr(given) - dim))
-            cx.scope.assume(Requirement(one_or_all, EQUAL, 0, "x and the shape must broadcast"))
+            cx.scope.assume(Requirement(given, ONE_OR_EQUAL, dim, "x and the shape must broadcast"))
     return broadcasted(cx, cx.x(), shape)
 
 

@@ -23,7 +23,7 @@ from dlc.ir.core import Attribute, Block, Func, Op
 from dlc.ir.dialects.graph_flow import Require
 from dlc.ir.expr import Expr, as_dim, bounds
 from dlc.ir.opdef import FINDS_SIZE
-from dlc.ir.requirements import EQUAL, Requirement, decided, requirements
+from dlc.ir.requirements import AT_LEAST, EQUAL, Requirement, decided, requirements
 from dlc.ir.rewrite import found_sizes
 from dlc.ir.types import TensorType, Type
 from dlc.record import record
@@ -85,7 +85,7 @@ class _Guarding:
         """The guard for one requirement, unless it holds anyway."""
         surplus = need.surplus.substitute(self.equals)
         holds = decided(surplus, need.relation)
-        keys = {(surplus, need.relation), *([(-surplus, EQUAL)] if need.relation == EQUAL else [])}
+        keys = {(surplus, AT_LEAST)} if need.relation == AT_LEAST else {(surplus, EQUAL), (-surplus, EQUAL)}
         if holds or keys & known:
             return None
         made = Require(

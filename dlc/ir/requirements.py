@@ -13,8 +13,8 @@ from dlc.ir.expr import Dim, Expr, as_expr, bounds
 from dlc.ir.types import TensorType
 from dlc.record import record
 
-EQUAL, AT_LEAST = "==", ">="
-RELATIONS = (EQUAL, AT_LEAST)
+EQUAL, AT_LEAST, ONE_OR_EQUAL = "==", ">=", "1 or =="  # the last: the left side broadcasts to the right one
+RELATIONS = (EQUAL, AT_LEAST, ONE_OR_EQUAL)
 MOST_ELEMENTS = (1 << 63) // 16 - 1  # of up to 16 bytes each, so that bytes are 63-bit numbers too
 
 NO_NEGATIVE_SIZE = "its result must have no negative size"
@@ -32,7 +32,8 @@ class Requirement:
     @property
     def surplus(self) -> Expr:
         """What must be 0, or at least 0."""
-        return as_expr(self.left) - as_expr(self.right)
+        surplus = as_expr(self.left) - as_expr(self.right)
+        return surplus * (as_expr(self.left) - 1) if self.relation == ONE_OR_EQUAL else surplus
 
     @property
     def sentence(self) -> str:
@@ -45,14 +46,21 @@ class Requirement:
 
 
 def decided(surplus: Expr, relation: str) -> bool | None:
-    """What is known of `surplus` relation 0, every symbol being a size."""
+    """What is known of a requirement by its surplus, every symbol being a size."""
     if surplus.is_const:
-        return surplus.value == 0 if relation == EQUAL else surplus.value >= 0
+        return surplus.value >= 0 if relation == AT_LEAST else surplus.value == 0
     low, high = bounds(surplus, dict.fromkeys(surplus.symbols(), (0, None)))
     if relation == AT_LEAST and low is not None and low >= 0:
         return True
-    outside = (high is not None and high < 0) or (relation == EQUAL and low is not None and low > 0)
+    outside = (high is not None and high < 0) or (relation != AT_LEAST and low is not None and low > 0)
     return False if outside else None
+
+
+def fulfilled(left: int, relation: str, right: int) -> bool:
+    """Whether numbers stand in a relation."""
+    if relation == AT_LEAST:
+        return left >= right
+    return left == right or (relation == ONE_OR_EQUAL and left == 1)
 
 
 Requirements = Sequence[Requirement]

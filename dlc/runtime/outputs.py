@@ -25,7 +25,10 @@ def address_of(array: np.ndarray) -> int:
 
 def fresh_array(shape: Shape, dtype: np.dtype, size: int) -> tuple[np.ndarray, int]:
     """An uninitialized C-ordered array that starts at a cache line, and its address."""
-    raw = np.empty(size + LINE, np.uint8)
+    try:
+        raw = np.empty(size + LINE, np.uint8)
+    except (MemoryError, ValueError) as error:
+        raise UserError(f"there is no memory for an output of shape {shape_text(shape)}, {size} bytes") from error
     address = address_of(raw)
     padding = -address % LINE
     return np.ndarray(shape, dtype, raw, padding), address + padding

@@ -18,7 +18,6 @@ from dlc.codegen.emit.scope import Scope, Writer
 from dlc.ir.dialects import run
 from dlc.ir.expr import Dim, Expr, as_expr
 from dlc.ir.messages import encoded
-from dlc.ir.requirements import EQUAL
 from dlc.record import record
 
 Shape = tuple[Dim, ...]
@@ -131,8 +130,7 @@ def bind_lines(f: _Function, interface: Interface, slots: Mapping[str, int]) -> 
     compare_inputs(f, interface.inputs, slots, dims)
     for guard in interface.guards:
         left, right = numbers.number(guard.check.left), numbers.number(guard.check.right)
-        relation = "eq" if guard.check.relation == EQUAL else "sge"
-        holds = w.assign(f"icmp {relation} i64 {left[0]}, {right[0]}", "holds")
+        holds = numbers.stand_in(guard.check.relation, left, right)
         fail_unless(f, holds, numbers.either(left[1], right[1]), guard.code, guard.too_large, (left, right))
     for name, upper in interface.uppers.items():
         numbers.symbols[name] = numbers.number(upper)[0]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dlc.codegen.emit.scope import Writer
 from dlc.ir.expr import Atom, Expr, as_expr
+from dlc.ir.requirements import AT_LEAST, ONE_OR_EQUAL
 
 Number = tuple[str, str]  # the LLVM i64, and the i1 that says that it is wrong
 
@@ -40,6 +41,15 @@ class Checked:
 
     def sum(self, left: Number, right: Number) -> Number:
         return self._combined("add", left, right)
+
+    def stand_in(self, relation: str, left: Number, right: Number) -> str:
+        """Whether two numbers stand in a relation of dlc/ir/requirements.py."""
+        kind = "sge" if relation == AT_LEAST else "eq"
+        holds = self.w.assign(f"icmp {kind} i64 {left[0]}, {right[0]}", "holds")
+        if relation == ONE_OR_EQUAL:
+            one = self.w.assign(f"icmp eq i64 {left[0]}, 1", "one")
+            holds = self.w.assign(f"or i1 {one}, {holds}", "holds")
+        return holds
 
     def either(self, *flags: str) -> str:
         """Whether one of several flags is set."""

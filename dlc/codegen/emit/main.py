@@ -20,7 +20,6 @@ from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
 from dlc.ir.messages import escaped
-from dlc.ir.requirements import EQUAL
 from dlc.record import record
 
 WORTH_SHARING = 200_000  # units of work, some microseconds: handing a job to other threads and waiting takes one or two
@@ -164,8 +163,7 @@ def _check(w: Writer, op: run.Check, code: int) -> None:
     for symbol in sorted(op.left.symbols() | op.right.symbols()):
         numbers.symbols[symbol] = w.symbols[symbol][0]
     left, right = numbers.number(op.left), numbers.number(op.right)
-    relation = "eq" if op.relation == EQUAL else "sge"
-    holds = w.assign(f"icmp {relation} i64 {left[0]}, {right[0]}", "holds")
+    holds = numbers.stand_in(op.relation, left, right)
     if (bad := numbers.either(left[1], right[1])) != "false":
         holds = w.assign(f"select i1 {bad}, i1 false, i1 {holds}", "holds")
     before = w.block

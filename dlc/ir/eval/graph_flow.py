@@ -9,7 +9,7 @@ from dlc.errors import InternalError, UserError
 from dlc.ir.core import Op
 from dlc.ir.dialects.graph_flow import Group, Require
 from dlc.ir.eval.frame import Frame, Run
-from dlc.ir.requirements import EQUAL
+from dlc.ir.requirements import fulfilled
 
 
 def run_group(frame: Frame, op: Op, args: list[object]) -> list[object]:
@@ -20,7 +20,7 @@ def run_require(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, Require):
         raise InternalError(f"{op.name} requires nothing", op=op)
     left, right = frame.symbols.value(op.left), frame.symbols.value(op.right)
-    if left == right if op.relation == EQUAL else left >= right:
+    if fulfilled(left, op.relation, right):
         return []
     raise UserError(f"{op.what} '{op.loc}': {op.text}, got {op.left} = {left} and {op.right} = {right}")
 

@@ -16,7 +16,7 @@ from dlc.ir.eval.frame import Array, Frame, Run, Symbols
 from dlc.ir.eval.loop_exprs import number
 from dlc.ir.expr import Expr, as_expr
 from dlc.ir.messages import filled
-from dlc.ir.requirements import EQUAL
+from dlc.ir.requirements import fulfilled
 from dlc.ir.size_bounds import elements_at_most
 from dlc.ir.types import BufferType
 from dlc.record import record
@@ -78,7 +78,7 @@ def run_size_check(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, run.Check):
         raise InternalError(f"{op.name} checks no size", op=op)
     left, right = number(frame, op, op.left, ()), number(frame, op, op.right, ())
-    if left == right if op.relation == EQUAL else left >= right:
+    if fulfilled(left, op.relation, right):
         return []
     raise UserError(filled(op.message, (left, right), frame.symbols.numbers))
 

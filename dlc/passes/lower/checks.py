@@ -10,6 +10,7 @@ from dlc.ir.dialects.graph_flow import Require
 from dlc.ir.expr import Dim, Expr, as_expr
 from dlc.ir.guards import declared_types
 from dlc.ir.messages import escaped
+from dlc.ir.requirements import AT_LEAST
 
 
 def checks(main: Func) -> list[run.Check]:
@@ -36,8 +37,11 @@ def dimension_origins(main: Func) -> dict[str, str]:
 
 def message(op: Require, origins: dict[str, str]) -> str:
     """What is said where a guard fails: the node, what it needs, what came, and where that comes from."""
-    sides = [side(op.left, 0), side(op.right, 1)]
-    got = sides[0] if op.right == 0 else " and ".join(sides)
+    got = side(op.left, 0)
+    if op.relation != AT_LEAST or not as_expr(op.right).is_const:
+        got += f" and {side(op.right, 1)}"
+    elif op.right != 0:
+        got += ", at least {1} is needed"
     needs = escaped(f"{op.what} '{op.loc}': {op.text}")
     return f"{needs}, got {got}{given(as_expr(op.left).symbols() | as_expr(op.right).symbols(), origins)}"
 

@@ -20,6 +20,7 @@ from dlc.frontends.functions import bound_nodes
 from dlc.frontends.handlers import HANDLERS
 from dlc.frontends.known import known_element, known_results
 from dlc.frontends.later import has_standard_function, newest_opset, standard_function
+from dlc.frontends.preconditions import PRECONDITIONS
 from dlc.frontends.records import FunctionRecord, GraphRecord, ModelRecord, NodeRecord, TensorRecord, ValueRecord
 from dlc.frontends.symbols import InputShapes, Shape, input_shapes, symbol_name
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
@@ -241,6 +242,10 @@ class Importer:
             return [_known_item(cx, array, n) for n, array in enumerate(known)]
         if function is None and handler is None:
             function = standard_function(node, cx.version, [None if item is None else item.type for item in cx.inputs])
+            if function is not None and node.op_type in PRECONDITIONS:
+                self.relied_on = []
+                PRECONDITIONS[node.op_type](cx)
+                self._require_now(cx)
         if function is not None:
             return self.inline(cx, function)
         if handler is None:
@@ -262,9 +267,8 @@ class Importer:
             self.node_types.setdefault(op, cx.node.op_type)
         if made:
             self.needs[made[0]] = tuple(self.relied_on)
-        for need in self.relied_on if not made else ():
-            guard = Require(left=need.left, right=need.right, relation=need.relation, text=need.text)
-            self.node_types[cx.put_op(guard)] = cx.node.op_type
+        else:
+            self._require_now(cx)
         wanted = len(cx.node.outputs)
         while len(outputs) < wanted and not cx.node.outputs[wanted - 1]:
             wanted -= 1
@@ -272,6 +276,15 @@ class Importer:
             count = sum(output is not None for output in outputs)
             raise Unsupported(f"dlc computes only the first {count} of its outputs")
         return [_item(cx, outputs[n] if n < len(outputs) else None, n) for n in range(len(cx.node.outputs))]
+
+    def _require_now(self, cx: NodeContext) -> None:
+        """Put what the node relies on into the graph where no op of the node can ask for it."""
+        for need in self.relied_on:
+            cx.put_op(
+                Require(
+                    left=need.left, right=need.right, relation=need.relation, text=need.sentence, what=cx.node.op_type
+                )
+            )
 
     # -- bodies ------------------------------------------------------------------------------------------------------
 

@@ -131,7 +131,8 @@ def _inside(position: Dim, low: int, high: Dim, assume: Assume) -> Dim:
         return low
     if at_most(above, 0):
         return high
-    for distance in (below, above):
-        if not at_least(distance, 0):
-            assume(Requirement(as_dim(distance), AT_LEAST, 0, INSIDE))
+    if not at_least(below, 0):
+        assume(Requirement(position, AT_LEAST, low, INSIDE))
+    if not at_least(above, 0):
+        assume(Requirement(high, AT_LEAST, position, INSIDE))
     return position

@@ -71,6 +71,11 @@ class _Guarding:
         known = set(outer)
         ops: list[Op] = []
         for op in block.ops:
+            if isinstance(op, Require):  # an importer's own: as good as one put in here
+                if (guard := self.guard(op, op.requirement, known, outermost)) is not None:
+                    guard.parent = block
+                    ops.append(guard)
+                continue
             for each in (*self.also.get(op, ()), *requirements(op)):
                 if (guard := self.guard(op, each, known, outermost)) is not None:
                     guard.parent = block
@@ -90,7 +95,7 @@ class _Guarding:
             return None
         made = Require(
             left=as_dim(need.left), right=as_dim(need.right), relation=need.relation, text=need.sentence,
-            what=self.name(op), loc=op.loc,
+            what=op.what if isinstance(op, Require) else self.name(op), loc=op.loc,
         )  # fmt: skip
         if holds is False:
             raise UserError(f"{made.what} '{op.loc}': {need.sentence}, which no sizes of the inputs can fulfil")

@@ -257,7 +257,7 @@ class Importer:
 
     def _handled(self, cx: NodeContext, handler: Handler) -> list[Item]:
         start = len(cx.builder.block.ops)
-        self.relied_on = []
+        outer, self.relied_on = self.relied_on, []  # handlers may import what stands inside their node
         given = handler(cx)
         outputs: Sequence[Output] = given if isinstance(given, list | tuple) else (given,)
         made = cx.builder.block.ops[start:]
@@ -265,10 +265,11 @@ class Importer:
             raise Unsupported(problem)
         for op in made:
             self.node_types.setdefault(op, cx.node.op_type)
-        if made:
-            self.needs[made[0]] = tuple(self.relied_on)
+        if own := next((op for op in made if op.loc == cx.builder.loc), None):  # not a weight that it brought in
+            self.needs[own] = tuple(self.relied_on)
         else:
             self._require_now(cx)
+        self.relied_on = outer
         wanted = len(cx.node.outputs)
         while len(outputs) < wanted and not cx.node.outputs[wanted - 1]:
             wanted -= 1

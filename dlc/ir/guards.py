@@ -29,6 +29,7 @@ from dlc.ir.types import TensorType, Type
 from dlc.record import record
 
 Name = Callable[[Op], str]  # what the message calls an op: the user's word for it
+Known = dict[tuple[Expr, str], int]  # what has been required: a surplus without its constant, the relation: the constant
 
 
 def plain_name(op: Op) -> str:
@@ -67,8 +68,8 @@ class _Guarding:
     found: set[str]
     equals: dict[str, Expr] = field(default_factory=dict)
 
-    def block(self, block: Block, outermost: bool = False, outer: frozenset[tuple[Expr, str]] = frozenset()) -> None:
-        known = set(outer)
+    def block(self, block: Block, outermost: bool = False, outer: Known | None = None) -> None:
+        known = dict(outer or {})
         ops: list[Op] = []
         for op in block.ops:
             if isinstance(op, Require):  # an importer's own: as good as one put in here
@@ -82,16 +83,15 @@ class _Guarding:
                     ops.append(guard)
             for region in op.regions:
                 for inner in region.blocks:
-                    self.block(inner, outer=frozenset(known))
+                    self.block(inner, outer=known)
             ops.append(op)
         block.ops[:] = ops
 
-    def guard(self, op: Op, need: Requirement, known: set[tuple[Expr, str]], outermost: bool) -> Require | None:
+    def guard(self, op: Op, need: Requirement, known: Known, outermost: bool) -> Require | None:
         """The guard for one requirement, unless it holds anyway."""
         surplus = need.surplus.substitute(self.equals)
         holds = decided(surplus, need.relation)
-        keys = {(surplus, AT_LEAST)} if need.relation == AT_LEAST else {(surplus, EQUAL), (-surplus, EQUAL)}
-        if holds or keys & known:
+        if holds or follows(surplus, need.relation, known):
             return None
         made = Require(
             left=as_dim(need.left), right=as_dim(need.right), relation=need.relation, text=need.sentence,
@@ -99,7 +99,7 @@ class _Guarding:
         )  # fmt: skip
         if holds is False:
             raise UserError(f"{made.what} '{op.loc}': {need.sentence}, which no sizes of the inputs can fulfil")
-        known |= keys
+        known[surplus.varying, need.relation] = surplus.constant
         if outermost and need.relation == EQUAL:
             self.rename(surplus)
         return made
@@ -125,6 +125,13 @@ def declared_types(main: Func) -> list[Type]:
     """The types of the inputs as the model declares them, before any name was replaced."""
     declared = [kind for kind in main.listed("declared") if isinstance(kind, Type)]
     return declared or [arg.type for arg in main.args if getattr(arg.type, "space", "input") != "output"]
+
+
+def follows(surplus: Expr, relation: str, known: Known) -> bool:
+    """Whether a requirement holds wherever those that are known do."""
+    if relation == AT_LEAST:
+        return known.get((surplus.varying, relation), surplus.constant + 1) <= surplus.constant
+    return any(known.get((each.varying, relation)) == each.constant for each in (surplus, -surplus))
 
 
 # -- replacing names of dimensions -------------------------------------------------------------------------------------

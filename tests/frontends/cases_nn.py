@@ -249,7 +249,7 @@ def quant_cases() -> list[Case]:
                 "x": image,
                 "xs": np.float32(0.1),
                 "xz": np.uint8(9),
-                "w": w,
+                "w": w // 3,  # where there is no VNNI, ONNX Runtime saturates sums of two products at 16 bits
                 "ws": channels["scale"],
                 "wz": np.int8([0, 0, 0]),
                 "ys": np.float32(2),

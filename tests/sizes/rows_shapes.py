@@ -10,7 +10,7 @@ from tests.support.onnx_models import model, node
 
 CONV_5 = {"w5": weight(4, 3, 5, 5)}
 IMAGE: Declared = {"x": f32(1, 3, "h", 8)}
-TOO_SMALL = ("Conv 'small'", "negative size", "h - 4 = -2", "h = 2 (dimension 2 of input 'x')")
+TOO_SMALL = ("Conv 'small'", "window must fit", "h - 4 = -2, at least 1", "h = 2 (dimension 2 of input 'x')")
 
 
 def network() -> onnx.ModelProto:
@@ -42,14 +42,14 @@ ROWS = (
     Row(
         "image too small for a network", network(), ({"x": (1, 3, 20, 20)}, {"x": (0, 3, 16, 30)}),
         (
-            ({"x": (1, 3, 8, 8)}, ("Conv 'second'", "negative size", "= -3", "h = 8 (dimension 2 of input 'x')")),
-            ({"x": (1, 3, 4, 2000)}, ("Conv 'first'", "negative size", "h - 6 = -2", "h = 4 (dimension 2 of input 'x')")),
-            ({"x": (1, 3, 20, 7)}, ("Conv 'second'", "negative size", "w = 7 (dimension 3 of input 'x')")),
+            ({"x": (1, 3, 8, 8)}, ("Conv 'second'", "window must fit", "= -3", "h = 8 (dimension 2 of input 'x')")),
+            ({"x": (1, 3, 4, 2000)}, ("Conv 'first'", "window must fit", "h - 6 = -2", "h = 4 (dimension 2 of input 'x')")),
+            ({"x": (1, 3, 20, 7)}, ("MaxPool 'pool'", "window must fit", "w = 7 (dimension 3 of input 'x')")),
         ),
     ),
     Row(
         "a pool beyond its image", one("AveragePool", {"x": f32(1, 2, "n")}, {"y": "f32"}, kernel_shape=[9]),
-        ({"x": (1, 2, 9)},), (({"x": (1, 2, 7)}, ("AveragePool 'the_node'", "negative size", "n = 7")),),
+        ({"x": (1, 2, 9)},), (({"x": (1, 2, 7)}, ("AveragePool 'the_node'", "window must fit", "n = 7")),),
     ),
     Row(
         "a negative size in a concatenation",

@@ -122,6 +122,8 @@ class Conv(Contraction):
             yield from at_least(x[1], 1, "c7: x must have channels to choose from")
         for size in w[2:]:
             yield from at_least(size, 1, "c8: the window must not be empty")
+        for size in window_shape(x[2:], w[2:], self.strides, self.pads, self.dilations):
+            yield from at_least(size, 1, "c9: the window must fit into the padded image")
 
 
 @op_def("graph.conv_transpose", traits={PURE})
@@ -160,6 +162,9 @@ class ConvTranspose(Contraction):
         yield from divisible(w[0], self.groups, "c4: groups must divide the channels of x")
         for size in (*x[2:], *w[2:]):
             yield from at_least(size, 1, "c8: the image and the window must not be empty")
+        sizes = transposed_window_shape(x[2:], w[2:], self.strides, self.pads, self.dilations, self.output_padding)
+        for size in sizes:
+            yield from at_least(size, 1, "c9: the pads must leave something of the result")
 
 
 class Windowed(Placed):
@@ -185,6 +190,10 @@ class Windowed(Placed):
             yield f"c2: {problem}"
         elif min(self.window) < 1:
             yield "c4: the window must not be empty"
+
+    def requires(self) -> Iterator[Requirement]:
+        for size in self.pooled().shape[2:]:
+            yield from at_least(size, 1, "c5: the window must fit into the padded image")
 
 
 @op_def("graph.pool", traits={PURE})

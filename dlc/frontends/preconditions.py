@@ -1,4 +1,4 @@
-"""What operators need of sizes whose standard body would not miss it: the body computes something with other sizes too."""
+"""What operators need of sizes whose standard body does not ask for it: with other sizes it computes something else."""
 
 from __future__ import annotations
 

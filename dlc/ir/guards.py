@@ -29,7 +29,7 @@ from dlc.ir.types import TensorType, Type
 from dlc.record import record
 
 Name = Callable[[Op], str]  # what the message calls an op: the user's word for it
-Known = dict[tuple[Expr, str], int]  # what has been required: a surplus without its constant, the relation: the constant
+Known = dict[tuple[Expr, str], int]  # what has been required: (surplus without its constant, relation): the constant
 
 
 def plain_name(op: Op) -> str:

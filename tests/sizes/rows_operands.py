@@ -18,7 +18,7 @@ def recurrent(kind: str, gates: int, states: tuple[str, ...]) -> Row:
     order = ["x", "w", "r", "", "lengths", *states]
     weights = {"w": weight(1, gates * 4, 3), "r": weight(1, gates * 4, 4)}
     proto = one(kind, inputs, {"y": "f32"}, weights, order, hidden_size=4)
-    right = {"x": (5, 2, 3), "lengths": (2,)} | {name: (1, 2, 4) for name in states}
+    right = {"x": (5, 2, 3), "lengths": (2,)} | dict.fromkeys(states, (1, 2, 4))
     wrong = [(right | {name: (1, n, 4)}, (f"{kind} {NODE}", f"{name}_b = {n} (dimension 1 of input '{name}')")) for name in states for n in (1, 3)]
     wrong += [(right | {"lengths": (n,)}, (f"{kind} {NODE}", f"l = {n} (dimension 0 of input 'lengths')")) for n in (1, 9)]
     return Row(f"states and lengths of {kind}", proto, (right, right | {"x": (0, 2, 3)}), tuple(wrong), {"lengths": np.array([5, 0])})

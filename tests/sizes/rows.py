@@ -1,4 +1,4 @@
-"""Models whose sizes may disagree, each kind with sizes that are right, sizes that are wrong, and what must be said then.
+"""Models whose sizes may disagree: each kind with sizes that fit, sizes that do not, and what must be said then.
 
 Every dimension that is not a number is a symbol: what is wrong can only be seen when the model runs.
 """
@@ -29,7 +29,10 @@ class Row:
     values: Mapping[str, np.ndarray] = field(default_factory=dict)  # of inputs that are not random
 
     def feeds(self, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
-        types = {each.name: onnx.helper.tensor_dtype_to_np_dtype(each.type.tensor_type.elem_type) for each in self.proto.graph.input}
+        types = {
+            each.name: onnx.helper.tensor_dtype_to_np_dtype(each.type.tensor_type.elem_type)
+            for each in self.proto.graph.input
+        }
         made = {}
         for name, shape in shapes.items():
             if name in self.values:
@@ -58,9 +61,14 @@ def si64(*shape: int | str) -> tuple[str, Sequence[int | str]]:
 
 
 def one(
-    kind: str, inputs: Declared, outputs: Mapping[str, str], weights: Mapping[str, np.ndarray] | None = None,
-    order: Sequence[str] | None = None, opset: int = 17, **attributes: object,
-) -> onnx.ModelProto:  # fmt: skip
+    kind: str,
+    inputs: Declared,
+    outputs: Mapping[str, str],
+    weights: Mapping[str, np.ndarray] | None = None,
+    order: Sequence[str] | None = None,
+    opset: int = 17,
+    **attributes: object,
+) -> onnx.ModelProto:
     """A model of one node that is called `the_node`."""
     names = list(order or [*inputs, *(weights or {})])
     made = node(kind, names, list(outputs), "the_node", **attributes)

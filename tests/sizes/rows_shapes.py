@@ -15,18 +15,26 @@ TOO_SMALL = ("Conv 'small'", "window must fit", "h - 4 = -2, at least 1", "h = 2
 
 def network() -> onnx.ModelProto:
     nodes = [
-        node("Conv", ["x", "w"], ["a"], "first"), node("MaxPool", ["a"], ["p"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
-        node("Conv", ["p", "v"], ["q"], "second"), node("GlobalAveragePool", ["q"], ["r"]), node("Flatten", ["r"], ["s"]),
+        node("Conv", ["x", "w"], ["a"], "first"),
+        node("MaxPool", ["a"], ["p"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", ["p", "v"], ["q"], "second"),
+        node("GlobalAveragePool", ["q"], ["r"]),
+        node("Flatten", ["r"], ["s"]),
         node("Gemm", ["s", "g", "b"], ["y"], "classes"),
-    ]  # fmt: skip
+    ]
     weights = {"w": weight(4, 3, 7, 7), "v": weight(8, 4, 5, 5), "g": weight(8, 10), "b": weight(10)}
     return model(nodes, {"x": f32("n", 3, "h", "w")}, {"y": "f32"}, weights)
 
 
-def behind(kind: str, *inputs: str, outputs: str = "y", weights: dict[str, np.ndarray] | None = None, **attributes: object) -> Row:
+def behind(
+    kind: str, *inputs: str, outputs: str = "y", weights: dict[str, np.ndarray] | None = None, **attributes: object
+) -> Row:
     """A node behind a convolution whose result would have a negative size."""
     opset = 18 if kind == "Resize" else 17
-    nodes = [node("Conv", ["x", "w5"], ["a"], "small"), node(kind, ["a", *inputs], outputs.split(), "behind", **attributes)]
+    nodes = [
+        node("Conv", ["x", "w5"], ["a"], "small"),
+        node(kind, ["a", *inputs], outputs.split(), "behind", **attributes),
+    ]
     types = {name: "si64" if name == "places" else "f32" for name in outputs.split()}
     proto = model(nodes, IMAGE, types, CONV_5 | (weights or {}), opset)
     return Row(f"{kind} behind a convolution", proto, ({"x": (1, 3, 8, 8)},), (({"x": (1, 3, 2, 8)}, TOO_SMALL),))
@@ -40,28 +48,40 @@ def padded(mode: str) -> Row:
 
 ROWS = (
     Row(
-        "image too small for a network", network(), ({"x": (1, 3, 20, 20)}, {"x": (0, 3, 16, 30)}),
+        "image too small for a network",
+        network(),
+        ({"x": (1, 3, 20, 20)}, {"x": (0, 3, 16, 30)}),
         (
             ({"x": (1, 3, 8, 8)}, ("Conv 'second'", "window must fit", "= -3", "h = 8 (dimension 2 of input 'x')")),
-            ({"x": (1, 3, 4, 2000)}, ("Conv 'first'", "window must fit", "h - 6 = -2", "h = 4 (dimension 2 of input 'x')")),
+            (
+                {"x": (1, 3, 4, 2000)},
+                ("Conv 'first'", "window must fit", "h - 6 = -2", "h = 4 (dimension 2 of input 'x')"),
+            ),
             ({"x": (1, 3, 20, 7)}, ("MaxPool 'pool'", "window must fit", "w = 7 (dimension 3 of input 'x')")),
         ),
     ),
     Row(
-        "a pool beyond its image", one("AveragePool", {"x": f32(1, 2, "n")}, {"y": "f32"}, kernel_shape=[9]),
-        ({"x": (1, 2, 9)},), (({"x": (1, 2, 7)}, ("AveragePool 'the_node'", "window must fit", "n = 7")),),
+        "a pool beyond its image",
+        one("AveragePool", {"x": f32(1, 2, "n")}, {"y": "f32"}, kernel_shape=[9]),
+        ({"x": (1, 2, 9)},),
+        (({"x": (1, 2, 7)}, ("AveragePool 'the_node'", "window must fit", "n = 7")),),
     ),
     Row(
         "a negative size in a concatenation",
         model(
             [node("Conv", ["x", "w5"], ["a"], "small"), node("Concat", ["a", "k"], ["y"], "joined", axis=2)],
-            IMAGE, {"y": "f32"}, CONV_5 | {"k": weight(1, 4, 2, 4)},
+            IMAGE,
+            {"y": "f32"},
+            CONV_5 | {"k": weight(1, 4, 2, 4)},
         ),
-        ({"x": (1, 3, 8, 8)}, {"x": (1, 3, 5, 8)}), (({"x": (1, 3, 2, 8)}, TOO_SMALL),),
+        ({"x": (1, 3, 8, 8)}, {"x": (1, 3, 5, 8)}),
+        (({"x": (1, 3, 2, 8)}, TOO_SMALL),),
     ),
     Row(
-        "a pad that cuts more than there is", one("Pad", {"x": f32("n")}, {"y": "f32"}, {"pads": whole(-6, 0)}),
-        ({"x": (8,)}, {"x": (6,)}), (({"x": (1,)}, ("Pad 'the_node'", "n = 1 (dimension 0 of input 'x')")),),
+        "a pad that cuts more than there is",
+        one("Pad", {"x": f32("n")}, {"y": "f32"}, {"pads": whole(-6, 0)}),
+        ({"x": (8,)}, {"x": (6,)}),
+        (({"x": (1,)}, ("Pad 'the_node'", "n = 1 (dimension 0 of input 'x')")),),
     ),
     behind("Reshape", "shape", weights={"shape": whole(4, -1)}),
     behind("Resize", "", "scales", weights={"scales": np.array([1, 1, 2, 2], np.float32)}, mode="nearest"),
@@ -70,35 +90,50 @@ ROWS = (
     behind("TopK", "k", outputs="y places", weights={"k": whole(2)}, axis=1),
     behind("CumSum", "axis", weights={"axis": np.array(2)}),
     Row(
-        "TopK of too few", one("TopK", {"x": f32("n")}, {"y": "f32", "places": "si64"}, {"k": whole(6)}),
-        ({"x": (6,)}, {"x": (9,)}), (({"x": (2,)}, ("TopK 'the_node'", "k must not exceed", "got 2, at least 6", "n = 2")),),
+        "TopK of too few",
+        one("TopK", {"x": f32("n")}, {"y": "f32", "places": "si64"}, {"k": whole(6)}),
+        ({"x": (6,)}, {"x": (9,)}),
+        (({"x": (2,)}, ("TopK 'the_node'", "k must not exceed", "got 2, at least 6", "n = 2")),),
     ),
     Row(
-        "Split into other parts", one("Split", {"x": f32("n")}, {"a": "f32", "b": "f32"}, {"sizes": whole(2, 3)}),
+        "Split into other parts",
+        one("Split", {"x": f32("n")}, {"a": "f32", "b": "f32"}, {"sizes": whole(2, 3)}),
         ({"x": (5,)},),
         tuple(({"x": (n,)}, ("Split 'the_node'", "must add up", f"got {n} and 5", f"n = {n}")) for n in (3, 6)),
     ),
     Row(
-        "Split into equal parts", one("Split", {"x": f32("n")}, {"a": "f32", "b": "f32"}),
-        ({"x": (6,)}, {"x": (0,)}), (({"x": (5,)}, ("Split 'the_node'", "must add up", "n = 5")),),
+        "Split into equal parts",
+        one("Split", {"x": f32("n")}, {"a": "f32", "b": "f32"}),
+        ({"x": (6,)}, {"x": (0,)}),
+        (({"x": (5,)}, ("Split 'the_node'", "must add up", "n = 5")),),
     ),
     Row(
-        "ArgMax of nothing", one("ArgMax", {"x": f32("n", 2)}, {"y": "si64"}),
-        ({"x": (3, 2)},), (({"x": (0, 2)}, ("ArgMax 'the_node'", "must not be empty", "n = 0")),),
+        "ArgMax of nothing",
+        one("ArgMax", {"x": f32("n", 2)}, {"y": "si64"}),
+        ({"x": (3, 2)},),
+        (({"x": (0, 2)}, ("ArgMax 'the_node'", "must not be empty", "n = 0")),),
     ),
-    padded("reflect"), padded("edge"),
+    padded("reflect"),
+    padded("edge"),
     Row(
         "Resize of nothing",
         one("Resize", {"x": f32(1, 1, "n")}, {"y": "f32"}, {"sizes": whole(1, 1, 5)}, order=["x", "", "", "sizes"]),
-        ({"x": (1, 1, 3)},), (({"x": (1, 1, 0)}, ("Resize 'the_node'", "cannot be resized", "n = 0")),),
+        ({"x": (1, 1, 3)},),
+        (({"x": (1, 1, 0)}, ("Resize 'the_node'", "cannot be resized", "n = 0")),),
     ),
     Row(
-        "Reshape to another number of elements", one("Reshape", {"x": f32("n", 3)}, {"y": "f32"}, {"shape": whole(2, -1)}),
-        ({"x": (4, 3)}, {"x": (0, 3)}), (({"x": (3, 3)}, ("Reshape 'the_node'", "number of elements", "n = 3")),),
+        "Reshape to another number of elements",
+        one("Reshape", {"x": f32("n", 3)}, {"y": "f32"}, {"shape": whole(2, -1)}),
+        ({"x": (4, 3)}, {"x": (0, 3)}),
+        (({"x": (3, 3)}, ("Reshape 'the_node'", "number of elements", "n = 3")),),
     ),
     Row(
         "Expand to a shape that does not fit",
-        model([node("Shape", ["z"], ["s"]), node("Expand", ["x", "s"], ["y"], "the_node")], {"x": f32("n"), "z": f32("m")}, {"y": "f32"}),
+        model(
+            [node("Shape", ["z"], ["s"]), node("Expand", ["x", "s"], ["y"], "the_node")],
+            {"x": f32("n"), "z": f32("m")},
+            {"y": "f32"},
+        ),
         ({"x": (4,), "z": (4,)}, {"x": (4,), "z": (1,)}, {"x": (1,), "z": (1,)}),
         (
             ({"x": (4,), "z": (2,)}, ("Expand 'the_node'", "must broadcast", "m = 2 (dimension 0 of input 'z')")),
@@ -106,7 +141,9 @@ ROWS = (
         ),
     ),
     Row(
-        "a slice beyond its axis", one("Slice", {"x": f32("n")}, {"y": "f32"}, {"from": whole(3), "to": whole(-2)}),
-        ({"x": (8,)}, {"x": (5,)}), (({"x": (4,)}, ("Slice 'the_node'", "n = 4")), ({"x": (1,)}, ("Slice 'the_node'", "n = 1"))),
+        "a slice beyond its axis",
+        one("Slice", {"x": f32("n")}, {"y": "f32"}, {"from": whole(3), "to": whole(-2)}),
+        ({"x": (8,)}, {"x": (5,)}),
+        (({"x": (4,)}, ("Slice 'the_node'", "n = 4")), ({"x": (1,)}, ("Slice 'the_node'", "n = 1"))),
     ),
-)  # fmt: skip
+)

@@ -1,4 +1,4 @@
-"""The same sizes from a C program that has no Python: `dlc_bind` says what Python says, and `dlc_run` takes nothing else."""
+"""The same sizes from a C program without Python: `dlc_bind` says what Python says, `dlc_run` takes nothing else."""
 
 from __future__ import annotations
 
@@ -16,10 +16,20 @@ from tests.sizes.rows import Row
 pytestmark = pytest.mark.isa("x86-64")
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 NAMES = (
-    "Add", "Concat", "ScatterElements", "statistics of BatchNormalization", "scales per axis", "channels of ConvTranspose",
-    "image too small for a network", "TopK of too few", "Split into other parts", "states and lengths of LSTM", "OneHot",
-    "MatMul", "Expand to a shape that does not fit",
-)  # fmt: skip
+    "Add",
+    "Concat",
+    "ScatterElements",
+    "statistics of BatchNormalization",
+    "scales per axis",
+    "channels of ConvTranspose",
+    "image too small for a network",
+    "TopK of too few",
+    "Split into other parts",
+    "states and lengths of LSTM",
+    "OneHot",
+    "MatMul",
+    "Expand to a shape that does not fit",
+)
 ROWS = [row for row in (*rows_shapes.ROWS, *rows_operands.ROWS) if row.name in NAMES]
 
 
@@ -30,7 +40,10 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("there is no C compiler (Debian: gcc libc6-dev)")
     program = tmp_path_factory.mktemp("c") / "caller"
     source = Path(__file__).with_name("main.c")
-    subprocess.run([COMPILER, "-std=c99", "-D_GNU_SOURCE", "-Wall", "-Werror", "-O1", str(source), "-o", str(program), "-ldl"], check=True)
+    subprocess.run(
+        [COMPILER, "-std=c99", "-D_GNU_SOURCE", "-Wall", "-Werror", "-O1", str(source), "-o", str(program), "-ldl"],
+        check=True,
+    )
     return program
 
 

@@ -25,20 +25,52 @@ def feeds(found: int, n: int = 8, m: int = 3) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(found)
     condition = np.zeros(n, np.bool_)
     condition[rng.permutation(n)[:found]] = True
-    return {"x": rng.standard_normal(n).astype(np.float32), "c": condition, "z": rng.standard_normal((m, 2)).astype(np.float32)}
+    return {
+        "x": rng.standard_normal(n).astype(np.float32),
+        "c": condition,
+        "z": rng.standard_normal((m, 2)).astype(np.float32),
+    }
 
 
 FLAT = node("Reshape", ["z", "all"], ["flat"])
 ALL = {"all": np.array([-1])}
 CASES = {
     "Add": (compressed(FLAT, node("Add", ["some", "flat"], ["y"], "sum"), weights=ALL), 6, (0, 1, 5, 8), "broadcast"),
-    "Reshape": (compressed(node("Reshape", ["some", "two"], ["y"], "rows"), weights={"two": np.array([2, -1])}), 4, (1, 3, 7), "elements"),
+    "Reshape": (
+        compressed(node("Reshape", ["some", "two"], ["y"], "rows"), weights={"two": np.array([2, -1])}),
+        4,
+        (1, 3, 7),
+        "elements",
+    ),
     "MatMul": (compressed(node("MatMul", ["some", "z"], ["y"], "product")), 3, (0, 1, 2, 8), "last axis"),
-    "TopK": (compressed(node("TopK", ["some", "k"], ["y", "places"], "best"), weights={"k": np.array([3])}), 3, (0, 2), "k must not exceed"),
-    "Slice": (compressed(node("Slice", ["some", "from", "to"], ["y"], "rest"), weights={"from": np.array([2]), "to": np.array([1 << 40])}), 5, (0, 1), "slice"),
-    "Split": (compressed(node("Split", ["some", "parts"], ["y", "other"], "parts"), weights={"parts": np.array([2, 3])}), 5, (4, 6), "add up"),
-    "ArgMax": (compressed(node("ArgMax", ["some"], ["i"], "largest"), node("Cast", ["i"], ["y"], to=1)), 2, (0,), "empty"),
-}  # fmt: skip
+    "TopK": (
+        compressed(node("TopK", ["some", "k"], ["y", "places"], "best"), weights={"k": np.array([3])}),
+        3,
+        (0, 2),
+        "k must not exceed",
+    ),
+    "Slice": (
+        compressed(
+            node("Slice", ["some", "from", "to"], ["y"], "rest"),
+            weights={"from": np.array([2]), "to": np.array([1 << 40])},
+        ),
+        5,
+        (0, 1),
+        "slice",
+    ),
+    "Split": (
+        compressed(node("Split", ["some", "parts"], ["y", "other"], "parts"), weights={"parts": np.array([2, 3])}),
+        5,
+        (4, 6),
+        "add up",
+    ),
+    "ArgMax": (
+        compressed(node("ArgMax", ["some"], ["i"], "largest"), node("Cast", ["i"], ["y"], to=1)),
+        2,
+        (0,),
+        "empty",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -57,7 +89,9 @@ def test_a_size_that_is_found_and_does_not_fit(name: str) -> None:
 def test_it_says_so_before_the_next_kernel_runs() -> None:
     """Two sizes: the first does not fit, so the kernel that would find the second is not reached."""
     nodes = [
-        node("Add", ["some", "flat"], ["sum"], "sum"), node("NonZero", ["sum"], ["i"], "second"), node("Cast", ["i"], ["y"], to=1),
-    ]  # fmt: skip
+        node("Add", ["some", "flat"], ["sum"], "sum"),
+        node("NonZero", ["sum"], ["i"], "second"),
+        node("Cast", ["i"], ["y"], to=1),
+    ]
     with pytest.raises(UserError, match="sum"):
         compiled(compressed(FLAT, *nodes, weights=ALL)).run(feeds(5))

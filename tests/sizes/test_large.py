@@ -1,4 +1,4 @@
-"""Sizes whose products leave 63 bits are an error, never another number; sizes that no machine has memory for as well."""
+"""Sizes whose products leave 63 bits are an error, never another number; so are those that no memory is there for."""
 
 from __future__ import annotations
 
@@ -48,10 +48,17 @@ def product3() -> CompiledModel:
 @pytest.mark.parametrize(
     "sizes",
     [
-        (MILLION, MILLION, 4 * MILLION), (1 << 32, 1 << 32, 1), (1 << 31, 1 << 31, 2), (1 << 62, 2, 1), (MOST, 1, 1),
-        (1, MOST, 1), (1 << 21, 1 << 21, 1 << 21), (MOST, MOST, MOST), (MOST, 1 << 62, 0),
+        (MILLION, MILLION, 4 * MILLION),
+        (1 << 32, 1 << 32, 1),
+        (1 << 31, 1 << 31, 2),
+        (1 << 62, 2, 1),
+        (MOST, 1, 1),
+        (1, MOST, 1),
+        (1 << 21, 1 << 21, 1 << 21),
+        (MOST, MOST, MOST),
+        (MOST, 1 << 62, 0),
     ],
-)  # fmt: skip
+)
 def test_products_beyond_63_bits(product3: CompiledModel, sizes: Sequence[int]) -> None:
     message, _, _ = bind(product3, *sizes)
     assert "63 bits" in message
@@ -80,7 +87,11 @@ def test_no_memory_is_an_error_that_leaves_the_model_usable(product3: CompiledMo
 
 @pytest.mark.parametrize("sizes", [(MOST, 1), (1 << 62, 1 << 62), (MOST, MOST)])
 def test_sums_beyond_63_bits(sizes: tuple[int, int]) -> None:
-    proto = model([node("Concat", ["x", "z"], ["y"], "joined", axis=0)], {"x": ("ui8", ("n",)), "z": ("ui8", ("m",))}, {"y": "ui8"})
+    proto = model(
+        [node("Concat", ["x", "z"], ["y"], "joined", axis=0)],
+        {"x": ("ui8", ("n",)), "z": ("ui8", ("m",))},
+        {"y": "ui8"},
+    )
     assert "63 bits" in bind(compiled(proto), *sizes)[0]
 
 
@@ -94,9 +105,11 @@ def test_a_guard_whose_numbers_leave_63_bits() -> None:
 
 def test_loops_that_no_buffer_bounds() -> None:
     nodes = [
-        node("Unsqueeze", ["x", "last"], ["a"]), node("Unsqueeze", ["z", "first"], ["b"]), node("Mul", ["a", "b"], ["p"], "outer"),
+        node("Unsqueeze", ["x", "last"], ["a"]),
+        node("Unsqueeze", ["z", "first"], ["b"]),
+        node("Mul", ["a", "b"], ["p"], "outer"),
         node("ReduceSum", ["p"], ["y"], keepdims=0),
-    ]  # fmt: skip
+    ]
     inputs = {"x": ("f32", ("n",)), "z": ("f32", ("m",))}
     ready = compiled(model(nodes, inputs, {"y": "f32"}, {"last": np.array([1]), "first": np.array([0])}))
     assert "63 bits" in bind(ready, 1 << 32, 1 << 32)[0]

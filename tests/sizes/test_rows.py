@@ -1,4 +1,4 @@
-"""Sizes that do not fit end in an error that names the node, the input and the numbers; those that do give the answer."""
+"""Sizes that do not fit end in an error that names the node, the input and the numbers; those that fit in an answer."""
 
 from __future__ import annotations
 

@@ -64,6 +64,12 @@ def interface(metadata: Mapping[str, Any], uppers: Mapping[str, str], messages: 
     )  # fmt: skip
 
 
+def with_interface(text: str, asked: Interface) -> str:
+    """The text of a model, and what callers ask before a run."""
+    failing = "" if "@dlc_fail(" in text else f"declare hidden {FAIL}\n"
+    return f"{failing}{text}\n{emit_bind(asked)}"
+
+
 def dims(shape: Sequence[int | str]) -> tuple[Dim, ...]:
     return tuple(as_dim(expr(dim)) for dim in shape)
 
@@ -84,8 +90,7 @@ def write_model(
     target = TARGETS[machine]
     pieces = [] if weights is None else [(0, weights)]
     size = 0 if weights is None else weights.nbytes
-    failing = "" if "@dlc_fail(" in text else f"declare hidden {FAIL}\n"
-    text = f"{failing}{text}\n{emit_bind(interface(metadata, uppers or {}, messages))}"
+    text = with_interface(text, interface(metadata, uppers or {}, messages))
     write_artifact(
         path, objects=[compile_object(text, target.triple, target.cpu, "")], metadata=described or metadata,
         weights=pieces, weights_bytes=size, machine=machine,

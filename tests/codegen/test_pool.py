@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlc.codegen import pool_text
+from dlc.codegen.context import BOUND_AT, COUNT_AT, DIMS_AT, THREADS_AT, WORKSPACE_AT
 from dlc.codegen.elf.link import link
 from dlc.codegen.llvm_backend import compile_object
 from dlc.codegen.pool import EXPORTS, RARE, TARGETS, TEAMS, pool_ir, pool_objects, pool_parts
 from dlc.errors import InternalError
+from tests.support.handmade import description, interface, spec, with_interface
 
 pytestmark = pytest.mark.isa("x86-64")
 
@@ -84,7 +87,9 @@ Kernel = Callable[[int, int, int, int, int], int]
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path = tmp_path_factory.mktemp("pool") / "pool.so"
     target = TARGETS["x86-64"]
-    objects = [compile_object(HARNESS, target.triple, target.cpu, ""), *pool_objects("x86-64")]
+    asked = interface(description(symbols=["chunks"], inputs=[spec("x", ("chunks",))], outputs=[], workspace=0), {}, [])
+    text = with_interface(HARNESS, asked)
+    objects = [compile_object(text, target.triple, target.cpu, ""), *pool_objects("x86-64")]
     exports = (*EXPORTS, "dlc_parallel", "dlc_fail", "count", "repeat", "denormal")
     link(objects, machine="x86-64", exports=exports, output=path)
     loaded = ctypes.CDLL(str(path))
@@ -218,9 +223,11 @@ def test_denormals_are_flushed_in_every_thread_and_the_callers_state_is_restored
     values = np.full(64, 1e-40, np.float32)
     kernel = ctypes.cast(library.denormal, ctypes.c_void_p).value
     buffers = (ctypes.c_void_p * 2)(kernel, values.ctypes.data)
-    dims = (ctypes.c_int64 * 1)(64 if threads > 1 else 1)
+    shapes, needed = (ctypes.c_int64 * 1)(64 if threads > 1 else 1), ctypes.c_int64(-1)
     with pool(library, threads) as context:
-        assert library.dlc_run(context.pointer, dims, buffers, None) == 0
+        assert library.dlc_bind(context.pointer, shapes, None, ctypes.byref(needed)) == 0
+        assert needed.value == 0
+        assert library.dlc_run(context.pointer, buffers, None) == 0
     assert values[0] == 0
     assert set(values.tolist()) <= {0.0, float(np.float32(1e-40))}
     assert np.float32(1e-40) + np.float32(1e-40) != 0
@@ -306,6 +313,25 @@ def test_two_pools_in_one_process_do_not_meet(library: ctypes.CDLL) -> None:
                 pointer = ctypes.c_void_p(counts.ctypes.data)
                 library.repeat(context.pointer, pointer, ctypes.c_int64(8), ctypes.c_int64(10))
     assert first.tolist() == second.tolist() == [500] * 8
+
+
+def test_a_context_has_room_for_the_named_dimensions_behind_the_threads(library: ctypes.CDLL) -> None:
+    assert library.dlc_ctx_bytes() == DIMS_AT + 8
+    library.dlc_dims.restype = ctypes.c_void_p
+    with pool(library, 1) as context:
+        assert library.dlc_dims(context.pointer) == context.address + DIMS_AT
+        shapes, needed = (ctypes.c_int64 * 1)(12), ctypes.c_int64()
+        assert (context.word(BOUND_AT), context.word(DIMS_AT)) == (0, 0)
+        assert library.dlc_bind(context.pointer, shapes, None, ctypes.byref(needed)) == 0
+        assert (context.word(BOUND_AT), context.word(DIMS_AT)) == (1, 12)
+
+
+def test_the_map_of_the_context_says_where_things_lie() -> None:
+    text = str(pool_text.__doc__)
+    assert f"    {BOUND_AT}  i32 bound: dlc_bind has succeeded; {WORKSPACE_AT} i64 bytes of workspace" in text
+    assert f"    {THREADS_AT}  a line of 64 bytes for each thread" in text
+    assert f"    {DIMS_AT}  i64 for each named dimension" in text
+    assert f"    {COUNT_AT}   i32" in text
 
 
 def test_more_threads_than_a_context_holds_are_cut_down(library: ctypes.CDLL) -> None:

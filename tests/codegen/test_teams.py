@@ -14,6 +14,7 @@ import pytest
 from dlc.codegen.elf.link import link
 from dlc.codegen.llvm_backend import compile_object
 from dlc.codegen.pool import EXPORTS, TARGETS, pool_objects, team_object
+from tests.support.handmade import description, interface, with_interface
 
 pytestmark = pytest.mark.isa("x86-64")
 
@@ -119,7 +120,8 @@ KERNEL = ctypes.CFUNCTYPE(
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path = tmp_path_factory.mktemp("teams") / "teams.so"
     target = TARGETS["x86-64"]
-    objects = [compile_object(HARNESS, target.triple, target.cpu, ""), *pool_objects("x86-64"), team_object("x86-64")]
+    text = with_interface(HARNESS, interface(description(), {}, []))
+    objects = [compile_object(text, target.triple, target.cpu, ""), *pool_objects("x86-64"), team_object("x86-64")]
     link(objects, machine="x86-64", exports=(*EXPORTS, "dlc_parallel", "run"), output=path)
     loaded = ctypes.CDLL(str(path))
     loaded.dlc_ctx_bytes.restype = ctypes.c_int64

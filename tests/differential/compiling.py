@@ -10,6 +10,7 @@ import numpy as np
 from dlc.driver.build import build_artifact
 from dlc.driver.pipeline import Lowered, Options, passes_for, run_passes
 from dlc.ir.core import Module
+from dlc.ir.guards import declared_types, insert_guards
 from dlc.ir.types import Array
 from dlc.runtime import CompiledModel, load
 from dlc.target import Target
@@ -17,10 +18,11 @@ from tests.tolerances import assert_close
 
 
 def lowered(module: Module, options: Options, verify: bool = True) -> Lowered:
-    """A copy of the module at the loop level."""
+    """A copy of the module at the loop level, with guards as importing puts them in."""
     copy = module.clone()
+    insert_guards(copy.main)
     names = copy.main.attrs
-    inputs = [(str(name), arg.type) for name, arg in zip(names["inputs"], copy.main.args, strict=True)]  # type: ignore[arg-type]
+    inputs = [(str(name), kind) for name, kind in zip(names["inputs"], declared_types(copy.main), strict=True)]  # type: ignore[arg-type]
     returned = copy.main.terminator.operands
     outputs = [(str(name), v.type) for name, v in zip(names["outputs"], returned, strict=True)]  # type: ignore[arg-type]
     records = run_passes(copy, passes_for(options), options, verify=verify)

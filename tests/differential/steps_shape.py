@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dlc.ir.core import Op, Value
 from dlc.ir.dialects import graph_index as index
 from dlc.ir.dialects import graph_shape as ops
-from dlc.ir.dialects.shape_rules import replaced, shapes_may_match, tensor
+from dlc.ir.dialects.shape_rules import replaced, tensor
 from dlc.ir.expr import Dim, as_dim, product
 from dlc.ir.types import F32, SI64, TensorType
 from tests.differential.growing import Draw, Growing, anything, is_bool, is_float, is_number, of_rank
@@ -269,8 +269,9 @@ def compress(draw: Draw, growing: Growing) -> Op | None:
     condition = growing.pick(draw, of_rank(1, 1, is_bool))
     if x is None or condition is None:
         return None
-    axes = [n for n, dim in enumerate(tensor(x).shape) if shapes_may_match((dim,), tensor(condition).shape)]
-    if not axes or growing.size(tensor(condition).shape[0]) != growing.size(tensor(x).shape[axes[0]]):
+    length = growing.size(tensor(condition).shape[0])
+    axes = [n for n, dim in enumerate(tensor(x).shape) if growing.size(dim) == length]
+    if not axes:
         return None
     return growing.add(index.Compress(x, condition, axis=axes[0], size=growing.fresh_symbol()))
 

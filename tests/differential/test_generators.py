@@ -29,7 +29,7 @@ DIALECTS = (
     graph_attention, graph_flow,
 )  # fmt: skip
 MADE_BY_PASSES = (graph_shape.Relayout, graph_flow.Group, graph_flow.Yield, *graph_winograd.OPS, *graph_strassen.OPS)
-MADE_WITH_OTHERS = (graph_shape.Constant,)
+MADE_WITH_OTHERS = (graph_shape.Constant, graph_flow.Require)  # compiling puts guards in where the others need them
 
 
 @settings(max_examples=60)

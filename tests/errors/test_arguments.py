@@ -12,7 +12,7 @@ FEEDS = {
     "wrong name": ({"z": np.zeros((2, 4), np.float32)}, "no input 'z'", "'x'"),
     "wrong type": ({"x": np.zeros((2, 4), np.float64)}, "float32", "float64"),
     "wrong rank": ({"x": np.zeros((2, 4, 1), np.float32)}, "(batch, 4)", "(2, 4, 1)"),
-    "wrong size": ({"x": np.zeros((2, 5), np.float32)}, "(batch, 4)", "dimension 1 must be 4, it is 5"),
+    "wrong size": ({"x": np.zeros((2, 5), np.float32)}, "(batch, 4)", "dimension 1 is 5"),
 }
 
 COMPILE = {

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dlc.errors import InternalError, UserError
-from dlc.ir.core import Block, Func, Module, Op, Region
+from dlc.ir.core import Block, Func, Location, Module, Op, Region
 from dlc.ir.dialects.func import Return
-from dlc.ir.dialects.graph_flow import Group, Yield
+from dlc.ir.dialects.graph_flow import Group, Require, Yield
 from dlc.ir.dialects.graph_math import Add, Mul, Neg, Relu
 from dlc.ir.dialects.graph_shape import Constant, Reshape
 from dlc.ir.eval.frame import Symbols
@@ -93,3 +93,21 @@ def test_an_op_without_a_meaning_is_an_internal_error() -> None:
     x = Block([TensorType((1,), F32)]).args[0]
     with pytest.raises(InternalError, match=r"no meaning for test\.nameless"):
         evaluate_op(Nameless(x), [np.float32([1])])
+
+
+def test_a_guard_compares_sizes() -> None:
+    module = Module(ConstantPool())
+    block = Block([TensorType((N, sym("m")), F32)], ["x"])
+    block.append(Require(left=N, right=2, relation=">=", text="there must be two", what="Slice"))
+    block.append(Require(left=N, right=sym("m"), text="the square must be one", loc=Location(("Det_3",))))
+    block.append(Require(left=sym("m"), right=4, relation="1 or ==", text="m must broadcast"))
+    block.append(Return(block.args[0]))
+    module.add(Func("main", Region([block]), (block.args[0].type,), {"inputs": ("x",), "outputs": ("y",)}))
+    assert evaluate(module, [np.zeros((4, 4), np.float32)])[0].shape == (4, 4)
+    for shape, words in (
+        ((1, 1), "Slice .*: there must be two, got n = 1"),
+        ((2, 3), "model 'Det_3': the square must be one, got n = 2 and m = 3"),
+        ((5, 5), "m must broadcast, got m = 5"),
+    ):
+        with pytest.raises(UserError, match=words):
+            evaluate(module, [np.zeros(shape, np.float32)])

@@ -74,17 +74,17 @@ def test_features_that_every_such_cpu_has(tmp_path: Path) -> None:
 
 
 def test_another_format_version() -> None:
-    with pytest.raises(UserError, match="m has format version 3, this dlc reads 2; hint: compile the model again"):
-        parse_metadata(json.dumps(description(format=3)).encode(), "m")
+    with pytest.raises(UserError, match="m has format version 2, this dlc reads 3; hint: compile the model again"):
+        parse_metadata(json.dumps(description(format=2)).encode(), "m")
 
 
 def test_another_interface_version(tmp_path: Path) -> None:
     path = write(tmp_path / "m.so")
     content = path.read_bytes()
-    returns_two, returns_three = (b"\xb8" + struct.pack("<i", number) + b"\xc3" for number in (2, 3))
-    assert content.count(returns_two) == 1
-    path.write_bytes(content.replace(returns_two, returns_three))
-    with pytest.raises(UserError, match="has interface version 3, this dlc calls 2"):
+    returns_three, returns_four = (b"\xb8" + struct.pack("<i", number) + b"\xc3" for number in (3, 4))
+    assert content.count(returns_three) == 1
+    path.write_bytes(content.replace(returns_three, returns_four))
+    with pytest.raises(UserError, match="has interface version 4, this dlc calls 3"):
         dlc.load(path)
 
 
@@ -92,7 +92,7 @@ def test_another_interface_version(tmp_path: Path) -> None:
     "damage",
     [
         lambda record: record.pop("inputs"), lambda record: record.update(inputs=[{"name": "x"}]),
-        lambda record: record.update(outputs=[spec("y", (2.5,))]), lambda record: record.update(derived=[1]),
+        lambda record: record.update(outputs=[spec("y", (2.5,))]), lambda record: record.update(derived=1),
         lambda record: record.update(symbols=3),
     ],
 )
@@ -110,7 +110,8 @@ def test_types_the_runtime_cannot_pass() -> None:
 
 
 def test_a_symbol_that_no_input_binds_is_our_mistake(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.so", symbols=["n"], inputs=[spec("x", ("2 * n",))])
+    untrue = description(symbols=["n"], inputs=[spec("x", ("2 * n",))])
+    path = write_model(tmp_path / "m.so", ADD_WEIGHTS, description(), WEIGHTS, described=untrue)
     with pytest.raises(InternalError, match="no input of the model gives the dimension 'n' a value"):
         dlc.load(path)
 
@@ -148,4 +149,4 @@ def test_loading_needs_numpy_only(tmp_path: Path) -> None:
 def test_c_programs_can_ask_for_the_description(tmp_path: Path) -> None:
     library = ctypes.CDLL(str(write(tmp_path / "m.so")))
     size = ctypes.c_int64.in_dll(library, "dlc_metadata_size").value
-    assert json.loads((ctypes.c_char * size).in_dll(library, "dlc_metadata").raw)["format"] == 2
+    assert json.loads((ctypes.c_char * size).in_dll(library, "dlc_metadata").raw)["format"] == 3

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import dlc
-from dlc.errors import InternalError, UserError
+from dlc.errors import UserError
 from tests.support.handmade import ADD_WEIGHTS, CHECKED, POSITIVES, copy_text, description, spec, write_model
 
 pytestmark = pytest.mark.isa("x86-64")
@@ -48,10 +48,10 @@ def dynamic(folder: Path) -> dlc.CompiledModel:
 @pytest.fixture(scope="module")
 def counting(folder: Path) -> dlc.CompiledModel:
     shapes = description(
-        symbols=["n"], derived=[{"name": "k", "upper": "n"}], inputs=[spec("x", ("n",))],
+        symbols=["n"], derived=["k"], inputs=[spec("x", ("n",))],
         outputs=[spec("y", ("k",)), spec("w", (1, "2 * k"))],
     )
-    return dlc.load(write_model(folder / "counting.so", POSITIVES, shapes), threads=1)
+    return dlc.load(write_model(folder / "counting.so", POSITIVES, shapes, uppers={"k": "n"}), threads=1)
 
 
 def mask(seq: int, batch: int) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_outputs_are_the_callers_and_aligned(model: dlc.CompiledModel) -> None:
         ({"x": X.astype(np.float64)}, "input 'x' must have type float32, got float64"),
         ({"x": X.tolist()}, "input 'x' must be an array of type float32, got list"),
         ({"x": None}, "input 'x' must be an array of type float32, got NoneType"),
-        ({"x": X[:63]}, "input 'x' must have shape (64,), got (63,): dimension 0 must be 64, it is 63"),
+        ({"x": X[:63]}, "input 'x' must have shape (64): dimension 0 is 63"),
         ({"x": X.reshape(8, 8)}, "input 'x' must have shape (64,), got (8, 8): 1 dimensions are expected, there are 2"),
     ],
 )
@@ -214,14 +214,13 @@ def test_dimensions_that_disagree(dynamic: dlc.CompiledModel) -> None:
     x = np.zeros((3, 4), np.float32)
     with pytest.raises(UserError) as caught:
         dynamic(x, np.zeros((4, 7), np.bool_))
-    expected = "input 'mask' must have shape (seq, 2 * batch), got (4, 7): dimension 1 must be 2 * batch = 6, it is 7"
-    assert str(caught.value) == expected
-    with pytest.raises(UserError, match="dimension 0 must be seq = 4, it is 5"):
+    assert str(caught.value) == "input 'mask' must have shape (seq, batch * 2): dimension 1 is 7"
+    with pytest.raises(UserError, match="dimension 0 is 5"):
         dynamic(x, np.zeros((5, 6), np.bool_))
 
 
 def test_inputs_too_small_for_an_output(dynamic: dlc.CompiledModel) -> None:
-    with pytest.raises(UserError, match=r"output 'z' would have shape \(-1,\) for these inputs, which are too small"):
+    with pytest.raises(UserError, match="output 'z': a size of it, -1, is negative or too large"):
         dynamic(np.zeros((1, 1), np.float32), mask(1, 1))
 
 
@@ -239,19 +238,16 @@ def test_a_found_size_has_no_target(counting: dlc.CompiledModel) -> None:
 
 
 def test_errors_of_the_compiled_code(folder: Path) -> None:
-    path = write_model(folder / "checked.so", CHECKED, description(kernels=["gather_3"]))
+    path = write_model(folder / "checked.so", CHECKED, description())
     model = dlc.load(path, threads=2)
     bad = np.ones(64, np.float32)
     model(bad)
     bad[17] = -1
     for _ in range(50):
-        with pytest.raises(UserError, match=r"^index 17 is out of range, there are 64 rows \(in gather_3\)$"):
+        with pytest.raises(UserError, match=r"^index 17 is out of range, there are 64 rows$"):
             model(bad)
     bad[17] = 1
     model(bad)
-    unknown = dlc.load(write_model(folder / "unknown.so", CHECKED, description(errors={}, kernels=[])), threads=1)
-    with pytest.raises(InternalError, match="failed in kernel 0 with the unknown code 7"):
-        unknown(-bad)
 
 
 def test_bfloat16_goes_through(folder: Path) -> None:

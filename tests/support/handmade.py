@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dlc.codegen.artifact import write_artifact
+from dlc.codegen.artifact import FORMAT, write_artifact
+from dlc.codegen.emit.bind import InputSites, Interface, Size, emit_bind
+from dlc.codegen.emit.effects import FAIL
 from dlc.codegen.llvm_backend import compile_object
 from dlc.codegen.pool import TARGETS
+from dlc.ir.dialects.shape_rules import shape_text
+from dlc.ir.expr import Dim, Expr, as_dim
+from dlc.ir.expr_text import parse_expr
+from dlc.ir.size_bounds import at_most
 
 CHUNK = 16
+
+
+INPUT_MESSAGES = 6  # the codes up to this one are those of inputs that do not fit; unused ones say nothing
+INDEX_MESSAGE = "index {0} is out of range, there are {1} rows"  # code 7
 
 
 def spec(name: str, shape: Sequence[int | str], dtype: str = "float32") -> dict[str, object]:
@@ -21,23 +32,68 @@ def spec(name: str, shape: Sequence[int | str], dtype: str = "float32") -> dict[
 def description(machine: str = "x86-64", **changes: object) -> dict[str, object]:
     """Metadata of a model with one input x and one output y of 64 floats."""
     base: dict[str, object] = {
-        "format": 2, "machine": machine, "features": [], "symbols": [], "derived": [],
+        "format": FORMAT, "machine": machine, "features": [], "symbols": [], "derived": [],
         "inputs": [spec("x", (64,))], "outputs": [spec("y", (64,))], "workspace": 4096, "scratch": 0,
-        "errors": {"7": "index {0} is out of range, there are {1} rows (in {kernel})"}, "kernels": ["add_weights"],
+        "kernels": ["add_weights"],
     }
     return {**base, **changes}
 
 
+def interface(metadata: Mapping[str, Any], uppers: Mapping[str, str], messages: Sequence[str]) -> Interface:
+    """What `dlc_bind` does for a description; `uppers`: the most that derived sizes can be."""
+    most = {name: expr(upper) for name, upper in uppers.items()}
+    texts = ["" for _ in range(INPUT_MESSAGES)]
+    inputs = []
+    for number, each in enumerate(metadata["inputs"]):
+        shape = dims(each["shape"])
+        texts[number] = f"input '{each['name']}' must have shape {shape_text(shape)}: dimension {{0}} is {{1}}"
+        inputs.append(InputSites(shape, number + 1))
+    texts += messages
+    results = [dims(each["shape"]) for each in metadata["outputs"]]
+    sizes = []
+    for each, shape in zip(metadata["outputs"], results, strict=True):
+        for dim in (at_most(dim, most) for dim in shape if isinstance(dim, Expr)):
+            texts.append(f"output '{each['name']}': a size of it, {{0}}, is negative or too large")
+            sizes.append(Size(dim, len(texts)))
+    texts.append("the workspace is too large")
+    return Interface(
+        symbols=[*metadata["symbols"], *metadata["derived"]], inputs=inputs, results=results,
+        most=[tuple(as_dim(at_most(dim, most)) for dim in shape) for shape in results],
+        workspace=Size(expr(metadata["workspace"]), len(texts)), messages=texts, scratch=metadata["scratch"],
+        uppers=most, sizes=sizes,
+    )  # fmt: skip
+
+
+def with_interface(text: str, asked: Interface) -> str:
+    """The text of a model, and what callers ask before a run."""
+    failing = "" if "@dlc_fail(" in text else f"declare hidden {FAIL}\n"
+    return f"{failing}{text}\n{emit_bind(asked)}"
+
+
+def dims(shape: Sequence[int | str]) -> tuple[Dim, ...]:
+    return tuple(as_dim(expr(dim)) for dim in shape)
+
+
+def expr(text: int | str) -> Expr:
+    return parse_expr(str(text))
+
+
 def write_model(
-    path: Path, text: str, metadata: Mapping[str, object], weights: np.ndarray | None = None, *, machine: str = "x86-64"
+    path: Path, text: str, metadata: Mapping[str, Any], weights: np.ndarray | None = None, *, machine: str = "x86-64",
+    uppers: Mapping[str, str] | None = None, messages: Sequence[str] = (INDEX_MESSAGE,),
+    described: Mapping[str, object] | None = None,
 ) -> Path:
-    """Compile the text, which defines dlc_main, and write the artefact."""
+    """Compile the text, which defines dlc_main, and write the artefact.
+
+    `messages` are those of the codes from 7 on; `described` is what the artefact says of itself, if not the truth.
+    """
     target = TARGETS[machine]
     pieces = [] if weights is None else [(0, weights)]
     size = 0 if weights is None else weights.nbytes
+    text = with_interface(text, interface(metadata, uppers or {}, messages))
     write_artifact(
-        path, objects=[compile_object(text, target.triple, target.cpu, "")], metadata=metadata, weights=pieces,
-        weights_bytes=size, machine=machine,
+        path, objects=[compile_object(text, target.triple, target.cpu, "")], metadata=described or metadata,
+        weights=pieces, weights_bytes=size, machine=machine,
     )
     return path
 

@@ -142,16 +142,22 @@ def rename_dims(main: Func, values: Mapping[str, Expr]) -> None:
     for arg in main.args:
         if isinstance(arg.type, TensorType):
             arg.type = renamed_type(arg.type, values)
-    for op in main.walk():
-        if isinstance(op, Require):
-            continue
-        op.attrs = {key: renamed(value, values) for key, value in op.attrs.items()}
-        for block in (block for region in op.regions for block in region.blocks):
-            for arg in block.args:
-                arg.type = renamed_type(arg.type, values) if isinstance(arg.type, TensorType) else arg.type
-        for value, kind in zip(op.results, op.infer(), strict=True):
-            value.type = kind
+    for op in main.block.ops:
+        _rename_in(op, values)
     main.results = tuple(value.type for value in main.terminator.operands)
+
+
+def _rename_in(op: Op, values: Mapping[str, Expr]) -> None:
+    if isinstance(op, Require):
+        return
+    op.attrs = {key: renamed(value, values) for key, value in op.attrs.items()}
+    for block in (block for region in op.regions for block in region.blocks):
+        for arg in block.args:
+            arg.type = renamed_type(arg.type, values) if isinstance(arg.type, TensorType) else arg.type
+        for inner in block.ops:
+            _rename_in(inner, values)
+    for value, kind in zip(op.results, op.infer(), strict=True):  # what a region yields has its new type by now
+        value.type = kind
 
 
 def renamed(value: Attribute, values: Mapping[str, Expr]) -> Attribute:

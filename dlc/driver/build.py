@@ -81,7 +81,9 @@ def main_text(module: Module, symbols: Sequence[str]) -> str:
     work: dict[Op, Expr] = {op: work_of(op, module) for op in module.main.block.ops if isinstance(op, run.Call)}
     teams = {func.name: team_offsets(func)[1] for func in kernel_funcs(module) if has_teams(func)}
     main = emit_main(module.main, symbols, sites.codes, scratch_bytes(module), work, teams)
-    return main + emit_bind(interface(module, symbols, sites))
+    text = main + emit_bind(interface(module, symbols, sites))
+    declared = dict.fromkeys(line for line in text.splitlines() if line.startswith("declare "))  # by either of them
+    return "\n".join([*declared, *(line for line in text.splitlines() if line not in declared), ""])
 
 
 def work_of(call: run.Call, module: Module) -> Expr:

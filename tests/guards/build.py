@@ -19,6 +19,7 @@ from dlc.ir import teams
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects import buf, run
 from dlc.ir.dialects.func import Return
+from dlc.ir.dialects.graph_shape import Relayout
 from dlc.ir.expr import Expr
 from dlc.ir.guards import declared_types, insert_guards
 from dlc.ir.pool import ConstantPool
@@ -41,7 +42,7 @@ def module_of(types: Sequence[TensorType], names: Sequence[str], make: Make, use
     args = [block.add_arg(kind, name) for kind, name in zip(types, names, strict=True)]
     op = Builder(block, loc=Location((NODE,))).insert(make(*args[:used]))
     op.loc = Location((NODE,))
-    results: list[Value] = list(op.results)
+    results = [plain(value, block) for value in op.results]
     block.append(Return(*results))
     func = Func("main", Region([block]), tuple(value.type for value in results))
     func.attrs["inputs"] = tuple(names)
@@ -49,6 +50,12 @@ def module_of(types: Sequence[TensorType], names: Sequence[str], make: Make, use
     module = Module(ConstantPool())
     module.add(func)
     return module
+
+
+def plain(value: Value, block: Block) -> Value:
+    """What `main` may return: a result in row-major order."""
+    laid_out = isinstance(value.type, TensorType) and value.type.layout is not None
+    return Builder(block).insert(Relayout(value)).result if laid_out else value
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,14 @@ class Probe:
         attrs = {key: renamed(value, values) for key, value in self.attrs.items()}
         return self.kind(*Block(types).args, **attrs)
 
+    def knowing(self, names: frozenset[str]) -> Probe:
+        """The same with numbers in the place of some symbols."""
+        known = {name: as_expr(self.base[name]) for name in names}
+        types = tuple(renamed(kind, known) for kind in self.types)
+        attrs = {key: renamed(value, known) for key, value in self.attrs.items()}
+        base = {name: size for name, size in self.base.items() if name not in names}
+        return Probe(self.case, self.variant, types, self.names, attrs, base)  # type: ignore[arg-type]
+
     def module(self) -> Module:
         return module_of(self.types, self.names, self.make, self.used)
 

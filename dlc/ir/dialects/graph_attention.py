@@ -64,7 +64,10 @@ class Attention(Op):
 
 
 def shared_heads(query_heads: Dim, heads: Dim, text: str) -> Iterator[Requirement]:
-    """Each head of keys serves equally many query heads; as many as there are, unless both numbers are known."""
+    """Each head of keys serves equally many query heads; as many as there are, unless both numbers are known or it is
+    the only one."""
+    if heads == 1:
+        return
     if isinstance(query_heads, int) and isinstance(heads, int) and heads > 0:
         yield from divisible(query_heads, heads, text)
     else:

@@ -90,7 +90,7 @@ class Conv(Contraction):
 
     x = operand(NUMBER_TENSOR)
     w = operand(NUMBER_TENSOR)
-    channels = optional_operand(INTEGER_TENSOR, rank(1))  # each from 0 to the number that x has
+    channels = optional_operand(INTEGER_TENSOR, rank(1))  # each held between 0 and the last that x has
     strides: AttrDef[Ints] = attr(())  # empty: ones
     pads: AttrDef[Ints] = attr(())  # before each axis, then after each; empty: zeros
     dilations: AttrDef[Ints] = attr(())

@@ -14,7 +14,7 @@ from dlc.ir.dialects.shape_rules import (
     replaced,
     tensor,
 )
-from dlc.ir.expr import Dim, as_dim, as_expr, product
+from dlc.ir.expr import Dim, as_dim, as_expr, minimum, product
 from dlc.ir.opdef import (
     CONSTANT,
     INTEGER_TENSOR,
@@ -241,6 +241,9 @@ class Pad(Placed):
             yield from at_least(after, 0, "c2: pads must not be negative; a negative pad is a slice")
             if self.mode != "constant":
                 yield from at_least(dim, 1, "c4: an axis without elements has none to repeat")
+            elif not isinstance(dim, int):  # what lies between the pads is read wherever one looks
+                some = as_dim(minimum(as_expr(before) + as_expr(after), 1))
+                yield from at_least(dim, some, "c5: an axis of a size that is not known must have elements to be padded")
 
 
 @op_def("graph.tile", traits={PURE})

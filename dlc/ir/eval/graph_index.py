@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dlc.errors import UserError
 from dlc.ir.core import Op
 from dlc.ir.dialects import graph_index as ops
 from dlc.ir.eval.frame import Array, Meaning, SymbolicMeaning, Symbols
@@ -15,7 +16,9 @@ Index = tuple[Array, ...]
 
 
 def wrapped(indices: Array, size: int) -> Array:
-    """Indices with negative ones counted from the end."""
+    """Indices with negative ones counted from the end. Raises UserError for one outside of the axis."""
+    if ((indices < -size) | (indices >= size)).any():
+        raise UserError(f"an index is out of range for an axis of size {size}")
     return np.where(indices < 0, indices + size, indices).astype(np.int64)
 
 
@@ -91,7 +94,8 @@ def nonzero(op: ops.NonZero, x: Array) -> Array:
 
 
 def compress(op: ops.Compress, x: Array, condition: Array) -> Array:
-    return np.compress(condition, x, op.axis)
+    size = x.size if op.axis is None else x.shape[op.axis]
+    return np.compress(condition[:size], x, op.axis)
 
 
 def unique(op: ops.Unique, x: Array) -> tuple[Array, Array, Array, Array]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlc.errors import InternalError
+from dlc.errors import InternalError, UserError
 from dlc.ir.core import Op
 from dlc.ir.dialects import graph_shape as ops
 from dlc.ir.eval.frame import Array, Frame, Meaning, Run, SymbolicMeaning, Symbols, finished
@@ -86,6 +86,9 @@ def trilu(op: ops.Trilu, x: Array) -> Array:
 
 def reverse_sequence(op: ops.ReverseSequence, x: Array, lengths: Array) -> Array:
     batches = np.moveaxis(x, (op.batch_axis, op.time_axis), (0, 1)).copy()
+    steps = x.shape[op.time_axis]
+    if x.size and any(not 0 <= length <= steps for length in lengths):
+        raise UserError(f"reverse_sequence '{op.loc}': a length is out of range for {steps} steps")
     for batch, length in zip(batches, lengths, strict=True):
         batch[:length] = batch[:length][::-1].copy()
     return np.moveaxis(batches, (0, 1), (op.batch_axis, op.time_axis))

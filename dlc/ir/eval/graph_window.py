@@ -48,7 +48,7 @@ def windows(x: Array, result: Sizes, window: Sizes, strides: Sequence[int], dila
 
 
 def conv(op: ops.Conv, x: Array, w: Array, channels: Array | None = None) -> Array:
-    x = x if channels is None else x[:, channels]
+    x = x if channels is None else x[:, np.clip(channels, 0, x.shape[1] - 1)]
     window, spatial = w.shape[2:], x.ndim - 2
     sizes = static(window_shape(x.shape[2:], window, op.strides, op.pads, op.dilations))
     view = windows(padded(x, sizes, window, op, 0), sizes, window, op.strides, op.dilations)
@@ -128,7 +128,9 @@ def max_pool_indices(op: ops.MaxPoolIndices, x: Array) -> tuple[Array, Array]:
     view = pool_windows(op, x, lowest(x.dtype))
     sizes = pooled_sizes(op, x)
     flat = view.reshape(*x.shape[:2], *sizes, int(np.prod(op.window)))
-    best = np.argmax(flat, -1)
+    inside = pool_windows(op, np.ones(x.shape, np.int8), 0).reshape(flat.shape)
+    top = np.max(flat, -1, keepdims=True)
+    best = np.argmax(((flat == top) | (flat != flat)) & (inside != 0), -1)
     taps = np.unravel_index(best, op.window)
     corner = np.indices(best.shape, sparse=True)
     places = [

@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 
 def resize(op: Resize, sizes: tuple[int, ...], x: Array) -> Array:
+    if 0 in sizes:
+        return np.zeros(sizes, x.dtype)
     result, outside = x, np.zeros((1,) * x.ndim, bool)
     for axis, (before, after) in enumerate(zip(x.shape, sizes, strict=True)):
         scale = op.scales[axis] if op.scales else after / before

@@ -86,7 +86,9 @@ class _Worker:
         elif isinstance(root, graph_nn.MatMul):
             self.matmul(group, root)
         elif isinstance(root, StrassenMatMul):
-            self.set_operand(group, root.u, strassen_layout(root.panel))
+            columns = tensor_type(root.u).shape[2]
+            if isinstance(columns, int) and columns % root.panel == 0:  # the kernel stores whole panels
+                self.set_operand(group, root.u, strassen_layout(root.panel))
             self.results(group, False)
         elif isinstance(root, graph_recurrent.Recurrence):
             self.recurrence(group, root)

@@ -8,7 +8,7 @@ from dlc.ir.dialects import buf
 from dlc.ir.expr import Expr, as_expr, const
 from dlc.ir.types import BufferType, ScalarType
 from dlc.passes.lower import builtins
-from dlc.passes.lower.scalars import Emitter, Scalar
+from dlc.passes.lower.scalars import Emitter, Scalar, UnknownSize
 from dlc.record import record
 
 ROOM = 64  # the innermost axis of an array is rounded up to this: vectors may run over its end
@@ -61,7 +61,8 @@ def make_array(emit: Emitter, arguments: list[object]) -> Array:
 def _known_size(size: object) -> int:
     if isinstance(size, int | Expr) and as_expr(size).is_const:
         return as_expr(size).value
-    raise UserError("an array needs a size that is known at compile time")
+    message = "an array needs a size that is known at compile time"
+    raise UnknownSize(message, size) if isinstance(size, Expr) else UserError(message)
 
 
 def store_element(emit: Emitter, array: Array, index: list[Expr], value: object) -> None:

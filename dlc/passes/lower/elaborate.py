@@ -31,7 +31,7 @@ from dlc.passes.lower.arrays import (
 )
 from dlc.passes.lower.frame import Binding, Frame, Tensor
 from dlc.passes.lower.repeats import Recording, call_key, recording
-from dlc.passes.lower.scalars import Emitter, Scalar, as_index, as_int, as_list, as_number
+from dlc.passes.lower.scalars import Emitter, Scalar, UnknownSize, as_index, as_int, as_list, as_number
 
 
 class GiveValue(Exception):
@@ -260,6 +260,8 @@ class Elaborator:
     def expression(self, node: s.Node, frame: Frame) -> object:
         try:
             return _FORMS[type(node)](self, node, frame)
+        except UnknownSize:
+            raise
         except UserError as problem:
             if str(problem).startswith(("kernel ", frame.file + ":")) or not frame.file:
                 raise

@@ -32,6 +32,7 @@ from dlc.passes.lower.checks import checks
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
 from dlc.passes.lower.in_place import replaceable
+from dlc.passes.lower.scalars import UnknownSize
 from dlc.passes.lower.work import operations, performed
 from dlc.record import record
 
@@ -244,6 +245,10 @@ class _Lowering:
         """Elaborate and schedule a group. A mistake in a kernel file is ours, not the user's, who has only a model."""
         try:
             return GroupLowering(group, self.library, self.cx.target, self.cx.pool).lower(name)
+        except UnknownSize as problem:
+            names = ", ".join(sorted(problem.expr.symbols()))
+            message = f"{group.kernel} '{group.loc}' needs to know {names} when the model is compiled"
+            raise UserError(message, hint="compile with numbers in the shapes of the inputs") from problem
         except UserError as problem:
             raise InternalError(f"kernel of {group.loc}: {problem}", op=group) from problem
 

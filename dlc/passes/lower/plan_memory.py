@@ -7,6 +7,8 @@ Buffers whose lives overlap must not: placing them is interval colouring with si
 first, each at the lowest offset that is free during its life (Pisarchyk and Lee, "Efficient memory management for deep
 neural net inference", 2020, section 4.2). Buffers whose size depends on named dimensions come behind the others; those
 of equal size share a place when their lives allow. A dimension that a kernel finds out counts with its upper bound.
+
+For tests of memory safety, `apart` gives each buffer whole pages of its own instead, none of them written in place.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from dlc.passes.base import Pass, PassContext
 from dlc.record import record
 
 ALIGN = 64
+PAGE = 4096
+FLUSH_START, FLUSH_END = "start", "end"
 
 
 @record
@@ -35,11 +39,16 @@ class PlanMemory(Pass):
     needs: ClassVar[Level] = Level.LOOP
     leaves: ClassVar[Level] = Level.LOOP
 
+    apart: str = ""  # "start" or "end": where in its own pages a buffer lies, a page that nobody uses around each
+
     def run(self, module: Module, cx: PassContext) -> bool:
         main = module.main
         before = places(main)
         place_constants(main)
-        place_buffers(main)
+        if self.apart:
+            place_apart(main, self.apart)
+        else:
+            place_buffers(main)
         return places(main) != before
 
 
@@ -137,6 +146,18 @@ def place_buffers(main: Func) -> None:
             total = total + life.size
         slot[2].append(life)
         give(life, slot[1])
+    main.attrs["workspace"] = total
+
+
+def place_apart(main: Func, flush: str) -> None:
+    """A buffer begins with its pages or ends with them, to the byte: the code relies on no alignment but the elements'."""
+    total: Expr = const(PAGE)
+    for life in lives(main, in_place=False):
+        (op,) = life.ops
+        size = elements_at_most(op.type.shape, upper_bounds(main)) * op.type.element.bytes
+        room = (size + (PAGE - 1)) // PAGE * PAGE
+        give(life, total + room - size if flush == FLUSH_END else total)
+        total = total + room + PAGE
     main.attrs["workspace"] = total
 
 

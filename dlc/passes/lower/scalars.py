@@ -165,6 +165,14 @@ def as_list(value: object) -> list[object]:
     return value
 
 
+class UnknownSize(UserError):
+    """A kernel needs a number when the model is compiled, where sizes of the run decide."""
+
+    def __init__(self, message: str, expr: Expr) -> None:
+        super().__init__(message)
+        self.expr = expr
+
+
 def as_index(value: object) -> Expr:
     """A whole number or an index."""
     if isinstance(value, float) and value.is_integer():
@@ -178,7 +186,7 @@ def as_int(value: object) -> int:
     """A whole number known at compile time."""
     index = as_index(value)
     if not index.is_const:
-        raise UserError(f"{index} is not known at compile time")
+        raise UnknownSize(f"{index} is not known at compile time", index)
     return index.value
 
 
@@ -186,6 +194,8 @@ def as_number(value: object) -> int | float:
     """A number known at compile time."""
     if isinstance(value, Expr) and value.is_const:
         return value.value
+    if isinstance(value, Expr):
+        raise UnknownSize(f"{value} is not known at compile time", value)
     if not isinstance(value, int | float):
         raise UserError(f"a number is needed that is known at compile time, got {value!r}")
     return value
@@ -230,7 +240,7 @@ def _compare(kind: str, left: object, right: object) -> bool:
         if kind in ("==", "!="):
             return (difference == 0) == (kind == "==")
         if not difference.is_const:
-            raise UserError(f"{left} {kind} {right} is not known at compile time")
+            raise UnknownSize(f"{left} {kind} {right} is not known at compile time", difference)
         left, right = difference.value, 0
     return _ORDER[kind](left, right)
 

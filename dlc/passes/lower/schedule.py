@@ -27,7 +27,7 @@ from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from dlc.passes.lower.considered import image_tiles_text, tiles_text
 from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Frame
-from dlc.passes.lower.scalars import as_int
+from dlc.passes.lower.scalars import UnknownSize, as_int
 from dlc.passes.lower.tiles import (
     Tile,
     best_image_tile,
@@ -137,6 +137,8 @@ class Scheduler:
 
     def action(self, action: s.Action, frame: Frame) -> None:
         amount = None if action.amount is None else self.elaborator.expression(action.amount, frame)
+        if isinstance(amount, Expr):
+            raise UnknownSize(f"{amount} is not known at compile time", amount)
         if amount is not None and not isinstance(amount, int):
             raise UserError(f"{frame.file}:{action.line}: {action.kind} needs a number, got {amount!r}")
         try:

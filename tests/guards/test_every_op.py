@@ -1,0 +1,101 @@
+"""No size and no index makes an op touch memory outside of its buffers: each op of the graph level, by itself.
+
+Every axis of every operand is a symbol, and so is every size in an attribute. One of them disagrees at a time (0, 1, one
+less, one more, 10^6), those that belong together change together, and operands that hold indices, lengths or counts hold
+what they must not. Each operand, each result, each buffer of the arena and each scratch array of each thread lies alone
+between pages without access, flush with its end in one build and with its start in another; with one thread and two.
+
+The cases follow from the declarations (`probes.py`): an op that is declared tomorrow is tried as it is, and one that
+declares too little fails (test_planted.py shows it). By default each op is tried with its first case, a slice of two
+minutes; DLC_GUARDS=all takes every case of tests/eval in all builds:
+
+    DLC_GUARDS=all python -m pytest tests/guards -n 2
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dlc.ir.core import Op
+from dlc.ir.dialects import all_ops
+from dlc.ir.dialects.graph_flow import Group, Require, Yield
+from dlc.ir.dialects.graph_shape import Constant, Relayout
+from dlc.ir.dialects.graph_strassen import StrassenWeights
+from dlc.ir.dialects.graph_winograd import WinogradWeights
+from dlc.ir.opdef import ELEMENTWISE
+from tests.eval.cases import Case
+from tests.eval.test_meanings import CASES
+from tests.guards.judge import BUILDS, Tally, judged
+from tests.guards.probes import probes
+from tests.guards.worker import Worker
+
+EVERYTHING = os.environ.get("DLC_GUARDS") == "all"
+SHOWN = 20  # faults of one op
+
+NO_MODEL = {
+    Constant: "has no sizes but numbers",
+    Group: "holds other ops",
+    Yield: "ends a region",
+    Require: "is a guard",
+    Relayout: "choose-layout puts it into groups of its own; every blocked op here has one before it",
+    WinogradWeights: "of constants only: folded, has no kernel",
+    StrassenWeights: "of constants only: folded, has no kernel",
+}
+
+# what a kernel must know at compile time, and why
+MUST_BE_KNOWN = {
+    "graph.rnn": "the state of a row lies in scratch memory of known size",
+    "graph.gru": "the state of a row lies in scratch memory of known size",
+    "graph.lstm": "the state of a row lies in scratch memory of known size",
+    "graph.attention": "a block of queries and of sums lies in scratch memory: the channels of q and of v",
+    "graph.winograd_conv": "tiles lie in scratch memory: the channels of x and of the result; only made where known",
+}
+
+KINDS = [kind for kind in all_ops() if kind.spec.name.startswith("graph.") and kind not in NO_MODEL]
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    made = Worker()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def total() -> Iterator[Tally]:
+    tally = Tally()
+    yield tally
+    print(f"\ntests/guards: {tally}")
+
+
+def cases_of(kind: type[Op]) -> list[Case]:
+    return [case for case in CASES if type(case.op()) is kind]
+
+
+def builds_of(kind: type[Op]) -> tuple[tuple[int, str], ...]:
+    """All builds; of the slice both ends at the highest level, one of them for ops that are much alike."""
+    if EVERYTHING:
+        return BUILDS
+    if kind.spec.has(ELEMENTWISE):
+        number = KINDS.index(kind) % len(BUILDS)
+        return BUILDS[number : number + 1]
+    return BUILDS[:2]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.spec.name.removeprefix("graph."))
+def test_stays_inside_its_buffers(kind: type[Op], worker: Worker, total: Tally, tmp_path: Path) -> None:
+    cases = cases_of(kind)
+    assert cases, f"{kind.spec.name} has no case in tests/eval"
+    tally = Tally()
+    for case in cases if EVERYTHING else cases[:1]:
+        for probe in probes(case):
+            tally += judged(probe, worker, tmp_path, builds_of(kind))
+    total += tally
+    assert not tally.faults, f"{len(tally.faults)} faults:\n" + "\n".join(tally.faults[:SHOWN])
+    assert tally.runs > tally.stopped, "nothing ran to its end"
+    if kind.spec.name not in MUST_BE_KNOWN:
+        assert not tally.known, f"must be known at compile time: {sorted(tally.known)}"

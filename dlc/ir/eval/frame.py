@@ -16,7 +16,7 @@ from dlc.errors import InternalError, UserError
 from dlc.ir.core import Block, Op, Value
 from dlc.ir.expr import Dim, Expr, as_expr, const
 from dlc.ir.pool import ConstantPool
-from dlc.ir.requirements import EQUAL, requirements
+from dlc.ir.requirements import AT_LEAST, requirements
 from dlc.ir.types import ScalarType, TensorType, Type
 
 Array = NDArray[Any]  # elements of any type: NumPy's stubs know no arithmetic on np.generic
@@ -121,13 +121,13 @@ def symbolic(meaning: SymbolicMeaning) -> Run:
 
 
 def check_sizes(op: Op, symbols: Symbols) -> None:
-    """Raises UserError where the sizes are not what the op declares that it needs: NumPy would make something of them."""
+    """Raises UserError where sizes are not what the op declares that it needs: NumPy would make something of them."""
     for need in requirements(op):
         surplus = need.surplus
         if not surplus.symbols() <= symbols.numbers.keys():
             continue  # a size that this op finds itself
         left = surplus.evaluate(symbols.numbers)
-        if left != 0 if need.relation == EQUAL else left < 0:
+        if left < 0 if need.relation == AT_LEAST else left != 0:
             raise UserError(f"{op.name.removeprefix('graph.')} '{op.loc}': {need.sentence}")
 
 

@@ -83,7 +83,9 @@ def test_a_batch_of_unknown_size(kind: type[Op], attrs: dict[str, object], batch
     check(lambda *v: kind(*v, direction="bidirectional", **attrs), arrays, types)
 
 
-@pytest.mark.parametrize("target", ["x86-64-v2", "x86-64-v3", "x86-64-v4"])
+@pytest.mark.parametrize(
+    "target", [pytest.param(name, marks=pytest.mark.isa(name)) for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4")]
+)
 @pytest.mark.parametrize(("kind", "attrs"), VARIANTS, ids=str)
 def test_other_instruction_sets(kind: type[Op], attrs: dict[str, object], target: str) -> None:
     machine = Target.parse(target)

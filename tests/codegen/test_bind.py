@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
+from operator import add, mul
 from pathlib import Path
 
 import numpy as np
@@ -154,14 +156,16 @@ def test_a_dimension_may_be_used_before_it_is_named() -> None:
     ("sizes", "code", "detail"),
     [
         ((2, 3, 9, 2), 0, (0, 0)), ((2, 4, 9, 2), 1, (1, 4)), ((2, 3, 9, 3), 2, (1, 3)), ((-1, 3, 9, -1), 1, (0, -1)),
-        ((2, 3, -5, 2), 2, (0, -5)), ((2, 3, -5, 1), 2, (0, -5)), ((2, -3, 9, 1), 1, (1, -3)), ((0, 3, 0, 0), 0, (0, 0)),
-        ((LOW, 3, 9, LOW), 1, (0, LOW)), ((HIGH, 3, HIGH, HIGH), 0, (0, 0)),
+        ((2, 3, -5, 2), 2, (0, -5)), ((2, 3, -5, 1), 2, (0, -5)), ((2, -3, 9, 1), 1, (1, -3)),
+        ((0, 3, 0, 0), 0, (0, 0)), ((LOW, 3, 9, LOW), 1, (0, LOW)), ((HIGH, 3, HIGH, HIGH), 0, (0, 0)),
     ],
 )  # fmt: skip
 def test_the_first_size_that_does_not_fit_is_named(sizes: tuple[int, ...], code: int, detail: tuple[int, int]) -> None:
     with OF_TWO_INPUTS.context() as context:
         assert context.bind(*sizes) == code
-        assert context.message() == ("no error" if code == 0 else f"input {code - 1}: dimension {detail[0]} is {detail[1]}")
+        assert context.message() == (
+            "no error" if code == 0 else f"input {code - 1}: dimension {detail[0]} is {detail[1]}"
+        )
         assert code == 0 or context.detail == detail
 
 
@@ -255,13 +259,10 @@ def number(expr: Expr, values: dict[str, int]) -> int | None:
 
     A divisor is taken to be 1 where it is less, as in kernels: nothing runs then that needs the quotient.
     """
-    total = 0
-    for place, (monomial, factor) in enumerate(expr.terms):
-        term: int | None = 1
-        for atom in [*map(lambda atom: atom_number(atom, values), monomial), factor]:
-            term = None if term is None or atom is None else held(term * atom)
-        if term is None or (total := held(total + term) if place else term) is None:  # type: ignore[assignment]
-            return None
+    total: int | None = 0
+    for monomial, factor in expr.terms:
+        factors = [*(atom_number(atom, values) for atom in monomial), factor]
+        total = held(add, total, functools.reduce(functools.partial(held, mul), factors, 1))
     return total
 
 
@@ -279,7 +280,11 @@ def atom_number(atom: Atom, values: dict[str, int]) -> int | None:
     return left % max(right, 1)
 
 
-def held(value: int) -> int | None:
+def held(compute: Callable[[int, int], int], left: int | None, right: int | None) -> int | None:
+    """A sum or a product, if 63 bits and a sign hold it and what it is made of."""
+    if left is None or right is None:
+        return None
+    value = compute(left, right)
     return value if LOW <= value <= HIGH else None
 
 
@@ -450,8 +455,13 @@ def test_contexts_know_nothing_of_each_other() -> None:
 def test_a_size_that_a_run_finds_is_bound_to_its_most_and_then_told() -> None:
     k, n = sym("k"), sym("n")
     interface = Interface(
-        symbols=["n", "k"], inputs=[InputSites((n,), 1)], results=[(k, 2), (k * 3, n)], most=[(n, 2), (n * 3, n)],
-        workspace=Size(const(0), 2), messages=["input", "workspace", "not {0}"], uppers={"k": n},
+        symbols=["n", "k"],
+        inputs=[InputSites((n,), 1)],
+        results=[(k, 2), (k * 3, n)],
+        most=[(n, 2), (n * 3, n)],
+        workspace=Size(const(0), 2),
+        messages=["input", "workspace", "not {0}"],
+        uppers={"k": n},
         sizes=[Size(k * k * 4, 3)],
     )
     with Model(interface, FINDS.replace("@@slot@@", "1")).context() as context:

@@ -43,6 +43,17 @@ def reshaped(cx: NodeContext, x: Value, shape: Sequence[Dim]) -> Value:
     return cx.put(Reshape(x, shape=target))
 
 
+def agreed(cx: NodeContext, x: Value, axis: int, wanted: Dim) -> Value:
+    """x, whose size along `axis` must be `wanted`. A number says more than a symbol, so x is given it if it lacks one."""
+    shape = shape_of(x)
+    if axis >= len(shape) or isinstance(shape[axis], int) or not isinstance(wanted, int):
+        return x
+    surplus = as_expr(shape[axis]) - wanted
+    cx.scope.assume(surplus)
+    cx.scope.assume(-surplus)
+    return cx.put(Reshape(x, shape=replaced(shape, axis, wanted)))
+
+
 def transposed(cx: NodeContext, x: Value, perm: Iterable[int]) -> Value:
     order = tuple(perm)
     return x if order == tuple(range(rank_of(x))) else cx.put(Transpose(x, perm=order))

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 
 from dlc.background import Background
 from dlc.errors import UnsupportedOp, UnsupportedOps, UserError
@@ -28,10 +29,11 @@ from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr
 from dlc.ir.pool import ConstantPool, content_key
 from dlc.ir.rewrite import is_pure
-from dlc.ir.types import Array, TensorType, Type, scalar_of
+from dlc.ir.types import STRING, Array, TensorType, Type, scalar_of
 
 BIG = 1 << 16  # bytes from which a weight is hashed on another thread while the graph is built
 SURE_OPSET = 21  # what the oldest onnx package that we take knows; of later ones the installed package is asked
+MOST_BYTES = 1 << 46  # of one tensor: beyond that no address is left for another
 DEEPEST = 50  # calls of functions inside functions; more is a function that calls itself
 UNKNOWN_OPERATOR = "dlc does not know this operator"
 MALFORMED = (IndexError, ValueError, ZeroDivisionError)  # what handlers run into on a model that breaks ONNX's rules
@@ -137,7 +139,11 @@ class Importer:
             what = record.type.type_name or f"a {record.type.kind}"
             self.problems.append(UnsupportedOp("input", record.name, f"inputs of type {what} are not supported"))
             return None
-        return TensorType(shapes[record.name], record.type.element)
+        kind = TensorType(shapes[record.name], record.type.element)
+        if (problem := type_problem(kind)) is not None:
+            self.problems.append(UnsupportedOp("input", record.name, problem))
+            return None
+        return kind
 
     def add_initializers(self, scope: Scope, graph: GraphRecord) -> None:
         for each in graph.initializers:
@@ -176,9 +182,13 @@ class Importer:
             if item is None or item is POISON:
                 continue
             try:
-                results.append(self.context(scope, end, [item]).x())
+                value = self.context(scope, end, [item]).x()
             except Unsupported as reason:
                 self.problems.append(UnsupportedOp("output", each.name, str(reason)))
+                continue
+            results.append(value)
+            if (problem := type_problem(value.type)) is not None:
+                self.problems.append(UnsupportedOp("output", each.name, problem))
         return results
 
     # -- one node ----------------------------------------------------------------------------------------------------
@@ -348,6 +358,23 @@ def first_problem(ops: Sequence[Op]) -> str | None:
                     return f"{op.name}: {definition.name} must be {constraint.text}, got {value.type}"
         for violation in op.check():
             return f"{op.name}: {violation.partition(': ')[2]}"
+        for value in (*op.operands, *op.results):
+            if (problem := type_problem(value.type)) is not None:
+                return f"{op.name}: {problem}"
+    return None
+
+
+def type_problem(kind: Type) -> str | None:
+    """Why no kernel can take or give values of a type; None if nothing speaks against it."""
+    if not isinstance(kind, TensorType):
+        return None
+    if kind.scalar == STRING:
+        return "tensors of text are not supported"
+    known = [dim for dim in kind.shape if isinstance(dim, int)]
+    if any(dim < 0 for dim in known):
+        return f"a size must be 0 or more, got {kind}"
+    if prod(known) * kind.scalar.bytes > MOST_BYTES:
+        return f"a tensor must have at most 2**46 bytes, got {kind}"
     return None
 
 

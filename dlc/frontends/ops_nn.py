@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dlc.frontends.build import per_channel, rank_of, reduced, reshaped, scaled, shape_of, transposed
+from dlc.frontends.build import agreed, per_channel, rank_of, reduced, reshaped, scaled, shape_of, transposed
 from dlc.frontends.context import Handler, NodeContext, Unsupported
+from dlc.frontends.shapes import quotient
 from dlc.frontends.windows import Window, explicitly_padded, output_padding, window_of
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_math import Abs, Add, Pow
 from dlc.ir.dialects.graph_nn import Conv, ConvTranspose, MatMul, MaxPoolIndices, Pool
 from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.expr import as_dim, as_expr
 from dlc.ir.types import ScalarType
 
 
@@ -23,11 +25,15 @@ def conv(cx: NodeContext) -> Value:
 
 def convolved(cx: NodeContext, x: Value, w: Value, accumulator: ScalarType | None = None) -> Value:
     """A convolution with the attributes of the node, before the bias."""
+    groups = cx.integer("group", 1)
+    if rank_of(x) > 2 and rank_of(w) > 2:
+        x = agreed(cx, x, 1, as_dim(as_expr(shape_of(w)[1]) * groups))
+        w = agreed(cx, w, 1, quotient((shape_of(x)[1],), (groups,)))
     window = window_of(cx, x, kernel_shape(cx, w))
     x, window = explicitly_padded(cx, x, window)
     return cx.put(
         Conv(
-            x, w, strides=window.strides, pads=window.pads, dilations=window.dilations, groups=cx.integer("group", 1),
+            x, w, strides=window.strides, pads=window.pads, dilations=window.dilations, groups=groups,
             accumulator=accumulator,
         )
     )  # fmt: skip
@@ -43,6 +49,8 @@ def kernel_shape(cx: NodeContext, w: Value) -> tuple[int, ...]:
 
 def conv_transpose(cx: NodeContext) -> Value:
     x, w = cx.x(0), cx.x(1)
+    if rank_of(x) > 2 and rank_of(w) > 2:
+        x, w = agreed(cx, x, 1, shape_of(w)[0]), agreed(cx, w, 0, shape_of(x)[1])
     window = window_of(cx, x, kernel_shape(cx, w), transposed=True)
     extra, pads = output_padding(cx, x, window)
     y = cx.put(
@@ -68,6 +76,7 @@ def product_of(cx: NodeContext, a: Value, b: Value, accumulator: ScalarType | No
         a = reshaped(cx, a, (1, *shape_of(a)))
     if column:
         b = reshaped(cx, b, (*shape_of(b), 1))
+    a, b = agreed_depth(cx, a, b)
     y = cx.put(MatMul(a, b, accumulator=accumulator))
     shape = shape_of(y)
     if row:
@@ -75,10 +84,19 @@ def product_of(cx: NodeContext, a: Value, b: Value, accumulator: ScalarType | No
     return reshaped(cx, y, shape[:-1] if column else shape)
 
 
+def agreed_depth(cx: NodeContext, a: Value, b: Value) -> tuple[Value, Value]:
+    """Both operands of a product with a number for what they have in common, if one of them has it."""
+    if rank_of(a) < 2 or rank_of(b) < 2:
+        return a, b
+    depths = shape_of(a)[-1], shape_of(b)[-2]
+    return agreed(cx, a, rank_of(a) - 1, depths[1]), agreed(cx, b, rank_of(b) - 2, depths[0])
+
+
 def gemm(cx: NodeContext) -> Value:
     a, b = cx.x(0), cx.x(1)
     a = transposed(cx, a, (1, 0)) if cx.flag("transA") else a
     b = transposed(cx, b, (1, 0)) if cx.flag("transB") else b
+    a, b = agreed_depth(cx, a, b)
     y = scaled(cx, cx.put(MatMul(a, b)), cx.decimal("alpha", 1.0))
     beta = cx.decimal("beta", 1.0)
     if not cx.has(2) or beta == 0:

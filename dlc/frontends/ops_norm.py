@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlc.frontends.build import cast, per_channel, rank_of, reduced, reshaped, shape_of
+from dlc.frontends.build import agreed, cast, per_channel, rank_of, reduced, reshaped, shape_of
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.shapes import canonical_axis
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_math import Add, Div, Equal, Mul, Reciprocal, Sqrt, Sub, Where
 from dlc.ir.dialects.graph_nn import BatchNorm, LayerNorm, Lrn, RmsNorm
 from dlc.ir.dialects.shape_rules import tensor
-from dlc.ir.expr import product
+from dlc.ir.expr import Expr, product
 from dlc.ir.types import F32, F64
 
 
@@ -20,11 +20,21 @@ def batch_normalization(cx: NodeContext) -> tuple[Value, ...]:
     if cx.version < 9 and not cx.flag("spatial", True):
         raise Unsupported("its statistics per element (spatial = 0) are not supported")
     element = tensor(x).scalar
-    scale, bias, mean, var = (cast(cx, cx.x(n), element) for n in range(1, 5))
+    if rank_of(x) > 1 and cx.type(1).rank == 1:
+        x = agreed(cx, x, 1, cx.shape(1)[0])
+    scale, bias, mean, var = (cast(cx, _for_channels(cx, cx.x(n), x), element) for n in range(1, 5))
     epsilon = cx.decimal("epsilon", 1e-5)
     if cx.flag("training_mode") or (cx.version < 14 and any(cx.node.outputs[1:])):
         return _training(cx, (x, scale, bias, mean, var), epsilon)
     return (cx.put(BatchNorm(x, scale, bias, mean, var, epsilon=epsilon)),)
+
+
+def _for_channels(cx: NodeContext, vector: Value, x: Value) -> Value:
+    """A vector over the channels of x, with the length that x gives them where one of the two has a symbol."""
+    if rank_of(vector) != 1 or rank_of(x) < 2:
+        return vector
+    given, wanted = shape_of(vector)[0], shape_of(x)[1]
+    return reshaped(cx, vector, (wanted,)) if isinstance(given, Expr) or isinstance(wanted, Expr) else vector
 
 
 def _training(cx: NodeContext, given: tuple[Value, ...], epsilon: float) -> tuple[Value, ...]:

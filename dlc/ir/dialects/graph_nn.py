@@ -112,8 +112,8 @@ class Conv(Contraction):
         read = x[1] if self.channels is None else tensor(self.channels).shape[0]
         if not dims_may_match(read, as_dim(as_expr(w[1]) * self.groups)):
             yield "c3: channels of x must equal channels of w times groups"
-        if isinstance(w[0], int) and w[0] % self.groups:
-            yield "c4: groups must divide the channels of the result"
+        if self.groups < 1 or (isinstance(w[0], int) and w[0] % self.groups):
+            yield "c4: groups must be 1 or more and divide the channels of the result"
         if problem := window_attr_problem(len(x) - 2, self.strides, self.pads, self.dilations):
             yield f"c5: {problem}"
 
@@ -143,8 +143,8 @@ class ConvTranspose(Contraction):
             return
         if not dims_may_match(x[1], w[0]):
             yield "c3: x and w must have the same channels"
-        if isinstance(w[0], int) and w[0] % self.groups:
-            yield "c4: groups must divide the channels of x"
+        if self.groups < 1 or (isinstance(w[0], int) and w[0] % self.groups):
+            yield "c4: groups must be 1 or more and divide the channels of x"
         if problem := window_attr_problem(len(x) - 2, self.strides, self.pads, self.dilations):
             yield f"c5: {problem}"
         if len(self.output_padding) not in (0, len(x) - 2):
@@ -170,6 +170,8 @@ class Windowed(Placed):
         spatial = tensor(self.x).rank - 2
         if not 1 <= spatial <= 3 or len(self.window) != spatial:
             yield "c1: x must have 1 to 3 spatial axes and window one number for each"
+        elif min(self.window) < 1:
+            yield "c4: the sizes of the window must be 1 or more"
         elif problem := window_attr_problem(spatial, self.strides, self.pads, self.dilations):
             yield f"c2: {problem}"
 
@@ -189,6 +191,8 @@ class Pool(Windowed):
         yield from super().check()
         if self.kind not in ("max", "average", "lp"):
             yield "c3: kind must be max, average or lp"
+        if self.kind == "lp" and not (tensor(self.x).scalar.is_float and self.p >= 1):
+            yield "c5: a p-norm must be of floats, with p 1 or more"
 
 
 @op_def("graph.max_pool_indices", traits={PURE})

@@ -195,7 +195,8 @@ def _image_cost(lines: int, several: int, columns: int, width: int, blocks: int,
 
 
 def _parts(extent: int, limit: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(size, how many) of the larger and of the smaller parts that `extent` is cut into."""
+    """(size, how many) of the larger and of the smaller parts that `extent` is cut into; an empty one counts as 1."""
+    extent = max(1, extent)
     larger, count = even_parts(extent, limit)
     return (larger, count), (larger - 1, -(-extent // limit) - count)
 

@@ -44,7 +44,7 @@ def reshaped(cx: NodeContext, x: Value, shape: Sequence[Dim]) -> Value:
 
 
 def agreed(cx: NodeContext, x: Value, axis: int, wanted: Dim) -> Value:
-    """x, whose size along `axis` must be `wanted`. A number says more than a symbol, so x is given it if it lacks one."""
+    """x, whose size along `axis` must be `wanted`: if that is a number and x has a symbol, x is given the number."""
     shape = shape_of(x)
     if axis >= len(shape) or isinstance(shape[axis], int) or not isinstance(wanted, int):
         return x

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import prod
+from typing import TypeVar
 
 from dlc.background import Background
 from dlc.errors import UnsupportedOp, UnsupportedOps, UserError
@@ -35,8 +36,9 @@ BIG = 1 << 16  # bytes from which a weight is hashed on another thread while the
 SURE_OPSET = 21  # what the oldest onnx package that we take knows; of later ones the installed package is asked
 MOST_BYTES = 1 << 46  # of one tensor: beyond that no address is left for another
 DEEPEST = 50  # calls of functions inside functions; more is a function that calls itself
+R = TypeVar("R")
 UNKNOWN_OPERATOR = "dlc does not know this operator"
-MALFORMED = (IndexError, ValueError, ZeroDivisionError)  # what handlers run into on a model that breaks ONNX's rules
+MALFORMED = (IndexError, ValueError, ArithmeticError)  # what handlers run into on a model that breaks ONNX's rules
 
 
 class Scope:
@@ -232,7 +234,7 @@ class Importer:
             or has_standard_function(node, version)
         )
 
-    def _outputs(self, cx: NodeContext, poisoned: bool) -> list[Item] | None:
+    def _outputs(self, cx: NodeContext, poisoned: bool) -> Sequence[Item | None] | None:
         """The results of a node, None if an input could not be imported. Raises Unsupported."""
         node = cx.node
         function = self.functions.get((node.domain, node.op_type, node.overload))
@@ -243,11 +245,11 @@ class Importer:
             return None
         known = known_results(cx) if function is None and not node.domain else None
         if known is not None and all(not is_symbolic(array) or is_integral(array) for array in known):
-            return [_known_item(cx, array, n) for n, array in enumerate(known)]
+            return enough([_known_item(cx, array, n) for n, array in enumerate(known)], node)
         if function is None and handler is None:
             function = standard_function(node, cx.version, [None if item is None else item.type for item in cx.inputs])
         if function is not None:
-            return self.inline(cx, function)
+            return enough(self.inline(cx, function), node)
         if handler is None:
             raise Unsupported(UNKNOWN_OPERATOR)
         items = self._handled(cx, handler)
@@ -261,13 +263,8 @@ class Importer:
         outputs: Sequence[Output] = given if isinstance(given, list | tuple) else (given,)
         if (problem := first_problem(cx.builder.block.ops[start:])) is not None:
             raise Unsupported(problem)
-        wanted = len(cx.node.outputs)
-        while len(outputs) < wanted and not cx.node.outputs[wanted - 1]:
-            wanted -= 1
-        if wanted > len(outputs) or any(outputs[n] is None and cx.node.outputs[n] for n in range(wanted)):
-            count = sum(output is not None for output in outputs)
-            raise Unsupported(f"dlc computes only the first {count} of its outputs")
-        return [_item(cx, outputs[n] if n < len(outputs) else None, n) for n in range(len(cx.node.outputs))]
+        found = enough(outputs, cx.node)
+        return [_item(cx, found[n], n) for n in range(len(cx.node.outputs))]
 
     # -- bodies ------------------------------------------------------------------------------------------------------
 
@@ -347,6 +344,15 @@ def _item(cx: NodeContext, output: Output, position: int) -> Item:
         return POISON
     output.hint = output.hint or cx.node.outputs[position] or None
     return Item(output.type, value=output, hint=cx.node.outputs[position])
+
+
+def enough(outputs: Sequence[R], node: NodeRecord) -> list[R | None]:
+    """An output for each that the node has, None for those without a name. Raises Unsupported if one is missing."""
+    found: list[R | None] = [*outputs, *(None for _ in node.outputs[len(outputs) :])]
+    if any(name and output is None for name, output in zip(node.outputs, found, strict=False)):
+        count = sum(output is not None for output in outputs)
+        raise Unsupported(f"dlc computes only the first {count} of its outputs")
+    return found
 
 
 def first_problem(ops: Sequence[Op]) -> str | None:

@@ -66,13 +66,20 @@ def all_contents(cx: NodeContext, most: int | None = MOST_ELEMENTS) -> list[Arra
 
 
 def elementwise(
-    numeric: Callable[..., Any], symbolic: Callable[..., Any] = exact.undecided, result: ScalarType | None = None
-) -> Rule:
-    """A rule for an elementwise operator, from its meaning on numbers and on expressions."""
+    numeric: Callable[..., Any], symbolic: Callable[..., Any] = exact.undecided, result: ScalarType | None = None,
+    operands: int = 0,
+) -> Rule:  # fmt: skip
+    """A rule for an elementwise operator, from its meaning on numbers and on expressions.
+
+    It takes as many `operands` as `numeric`, if that is one of NumPy's functions on elements and says so itself.
+    """
+    count = operands or getattr(numeric, "nin", 0)
 
     def rule(cx: NodeContext) -> Known:
         arrays = all_contents(cx)
-        if not arrays or prod(np.broadcast_shapes(*(array.shape for array in arrays))) > MOST_ELEMENTS:
+        if arrays is None or len(arrays) != count:
+            return None
+        if prod(np.broadcast_shapes(*(array.shape for array in arrays))) > MOST_ELEMENTS:
             return None
         element = result or cx.type(len(arrays) - 1).scalar
         if any(map(is_symbolic, arrays)):
@@ -90,7 +97,7 @@ def divide(cx: NodeContext) -> Known:
     divisor = cx.contents(1)
     if divisor is None or (not is_symbolic(divisor) and not divisor.all()):
         return None
-    return elementwise(_truncated_quotient, exact.divide_integers)(cx)
+    return elementwise(_truncated_quotient, exact.divide_integers, operands=2)(cx)
 
 
 def _truncated_quotient(left: Array, right: Array) -> Array:
@@ -295,6 +302,8 @@ def range_(cx: NodeContext) -> Known:
     if not arrays or any(map(is_symbolic, arrays)) or not arrays[2].all():
         return None
     start, limit, delta = (array.reshape(-1)[0].item() for array in arrays)
+    if not all(map(np.isfinite, (start, limit, delta))):
+        return None
     count = max(0, ceil((limit - start) / delta))
     if count > MOST_ELEMENTS:
         return None
@@ -324,7 +333,10 @@ def reduction(numeric: Callable[..., Any], symbolic: Callable[..., Any], since: 
 
 
 def round_(cx: NodeContext) -> Known:
-    return elementwise(np.round, lambda value: value if isinstance(value, int | Expr) else exact.undecided())(cx)
+    def kept(value: exact.Element) -> exact.Element:
+        return value if isinstance(value, int | Expr) else exact.undecided()
+
+    return elementwise(np.round, kept, operands=1)(cx)
 
 
 RULES: dict[str, Rule] = {
@@ -345,7 +357,7 @@ RULES: dict[str, Rule] = {
     "LessOrEqual": elementwise(np.less_equal, exact.less_or_equal, BOOL),
     "GreaterOrEqual": elementwise(np.greater_equal, lambda a, b: exact.less_or_equal(b, a), BOOL),
     "Not": elementwise(np.logical_not), "And": elementwise(np.logical_and), "Or": elementwise(np.logical_or),
-    "Xor": elementwise(np.logical_xor), "Where": elementwise(np.where, exact.choose),
+    "Xor": elementwise(np.logical_xor), "Where": elementwise(np.where, exact.choose, operands=3),
     "ReduceProd": reduction(np.prod, exact.multiply, 18), "ReduceSum": reduction(np.sum, exact.add, 13),
     "ReduceMax": reduction(np.max, exact.upper, 18), "ReduceMin": reduction(np.min, exact.lower, 18),
 }  # fmt: skip

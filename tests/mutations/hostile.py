@@ -20,6 +20,10 @@ ATTRIBUTES = (
     "starts", "ends", "k", "epsilon", "num_groups", "transA", "transB", "blocksize", "direction", "hidden_size", "p",
     "count_include_pad", "storage_order", "batch_dims", "reduction", "equation", "channels_last", "opset", "dtype",
 )  # fmt: skip
+SHAPED = (
+    "Reshape", "Expand", "Tile", "Unsqueeze", "Squeeze", "Pad", "TopK", "ConstantOfShape", "ReduceSum", "Gather",
+    "Split", "Slice", "OneHot", "Range", "Resize", "CenterCropPad",
+)  # fmt: skip
 ELEMENTS = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16)
 CODES = (*ELEMENTS, 0, 8, 14, 15, 17, 21, 22, 23, 40, -1, 1 << 40)
 SYMBOLS = ("n", "batch", "height", "d0", "min", "n * 2", "é", "", "-1", "n")
@@ -282,8 +286,7 @@ def hostile_shape_operand(model: onnx.ModelProto, rng: random.Random) -> str | N
     count = rng.choice((0, 1, 2, 3, 4, 5))
     values = [rng.choice((-1, 0, 1, 2, 3, 4, rng.choice(INTEGERS))) for _ in range(count)]
     model.graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
-    node.op_type = rng.choice(("Reshape", "Expand", "Tile", "Unsqueeze", "Squeeze", "Pad", "TopK", "ConstantOfShape",
-                               "ReduceSum", "Gather", "Split", "Slice", "OneHot", "Range", "Resize", "CenterCropPad"))  # fmt: skip
+    node.op_type = rng.choice(SHAPED)
     node.domain = ""
     del node.input[1:]
     node.input.extend([name] * (2 if node.op_type in ("Slice", "Range", "Resize") else 1))

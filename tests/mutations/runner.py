@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tests.mutations.corpus import ROOT
 
-SECONDS = 20  # for one mutant
+SECONDS = 20  # of processor time for one mutant: others may be at work on the machine
+MOST_SECONDS = 90  # on the clock, should it wait for something
 MEGABYTES = 2048
 ENOUGH = 900  # MB that a worker may hold between two mutants; one that holds more is replaced
 ALLOWED = ("ok", "refused", "refused when run", "compiled")
@@ -48,7 +49,7 @@ class Worker:
     """One process; `ask` may be called until it says something that is not allowed."""
 
     def __init__(self) -> None:
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.mutations.worker"], cwd=ROOT, env=environment, stdin=subprocess.PIPE,
@@ -59,14 +60,14 @@ class Worker:
 
     def ask(self, kind: str, number: int) -> Result:
         assert self.process.stdin is not None
-        started = time.monotonic()
+        started, used = time.monotonic(), self.processor_seconds()
         self.process.stdin.write(f"{kind} {number}\n".encode())
         self.process.stdin.flush()
         phase, peak = "compiling", 0
         while True:
             line = self.line()
             peak = max(peak, self.memory())
-            seconds = time.monotonic() - started
+            seconds = self.processor_seconds() - used
             if line == b"":
                 return Result(kind, number, "crash", self.last_words(), phase, seconds, peak)
             if line is not None:
@@ -77,9 +78,10 @@ class Worker:
                     continue
                 outcome = answer["outcome"] if peak <= MEGABYTES else "memory"
                 return Result(kind, number, outcome, answer["message"], phase, seconds, peak)
-            if seconds > SECONDS or peak > MEGABYTES:
+            late = seconds > SECONDS or time.monotonic() - started > MOST_SECONDS
+            if late or peak > MEGABYTES:
                 self.process.send_signal(signal.SIGABRT)  # the fault handler says where it is
-                outcome = "timeout" if seconds > SECONDS else "memory"
+                outcome = "timeout" if late else "memory"
                 return Result(kind, number, outcome, self.last_words(), phase, seconds, peak)
 
     def line(self) -> bytes | None:
@@ -106,6 +108,14 @@ class Worker:
         except (OSError, IndexError):  # it has ended
             return 0
 
+    def processor_seconds(self) -> float:
+        """What all threads of the process have used."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            return 0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def last_words(self) -> str:
         try:
             code = self.process.wait(5)
@@ -130,15 +140,11 @@ class Worker:
 
 
 def run(mutants: Iterable[tuple[str, int]]) -> Iterator[Result]:
-    """What became of each mutant. One that takes too long is tried once more: the machine may have been busy."""
+    """What became of each mutant."""
     worker = Worker()
     try:
         for kind, number in mutants:
             result = worker.ask(kind, number)
-            if result.outcome == "timeout":
-                worker.close()
-                worker = Worker()
-                result = worker.ask(kind, number)
             yield result
             if result.is_fault or worker.resident > ENOUGH:
                 worker.close()

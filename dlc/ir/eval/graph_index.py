@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dlc.errors import UserError
 from dlc.ir.core import Op
 from dlc.ir.dialects import graph_index as ops
 from dlc.ir.eval.frame import Array, Meaning, SymbolicMeaning, Symbols
@@ -15,8 +16,12 @@ Index = tuple[Array, ...]
 
 
 def wrapped(indices: Array, size: int) -> Array:
-    """Indices with negative ones counted from the end."""
-    return np.where(indices < 0, indices + size, indices).astype(np.int64)
+    """Indices with negative ones counted from the end. Raises UserError for one that is out of range."""
+    wide = indices.astype(np.int64)
+    found = np.where(wide < 0, wide + size, wide)
+    if (outside := (found < 0) | (found >= size)).any():
+        raise UserError(f"index {wide[outside][0]} is out of range for an axis of size {size}")
+    return found
 
 
 def gather(op: ops.Gather, x: Array, indices: Array) -> Array:

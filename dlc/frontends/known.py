@@ -151,6 +151,13 @@ def cast(cx: NodeContext) -> Known:
         return x.astype(element.dtype)
 
 
+def whole_numbers(array: Array) -> tuple[int, ...]:
+    """Contents that say a shape. Raises Unsupported if they do not."""
+    if array.ndim > 1 or array.dtype.kind not in "iu":
+        raise Unsupported(f"a vector of integers must say its shape, got {array.ndim} axes of {array.dtype}")
+    return tuple(int(value) for value in array.reshape(-1))
+
+
 # -- structure: the same for numbers and expressions -------------------------------------------------------------------
 
 
@@ -175,7 +182,7 @@ def reshape(cx: NodeContext) -> Known:
     wanted = cx.contents(1) if cx.version >= 5 else np.array(cx.integers("shape"))
     if x is None or wanted is None or is_symbolic(wanted):
         return None
-    target = reshape_target(x.shape, tuple(wanted.tolist()), cx.flag("allowzero"))
+    target = reshape_target(x.shape, whole_numbers(wanted), cx.flag("allowzero"))
     return x.reshape(tuple(int(dim) for dim in target if isinstance(dim, int)))
 
 
@@ -266,8 +273,8 @@ def expand(cx: NodeContext) -> Known:
     x, shape = cx.contents(0), cx.contents(1)
     if x is None or shape is None or is_symbolic(shape):
         return None
-    target = np.broadcast_shapes(x.shape, tuple(shape.tolist()))
-    if int(np.prod(target)) > MOST_ELEMENTS:
+    target = np.broadcast_shapes(x.shape, whole_numbers(shape))
+    if prod(target) > MOST_ELEMENTS:
         return None
     return np.ascontiguousarray(np.broadcast_to(x, target)).reshape(target)
 
@@ -276,15 +283,15 @@ def tile(cx: NodeContext) -> Known:
     arrays = all_contents(cx)
     if not arrays or cx.version < 6 or is_symbolic(arrays[1]):
         return None
-    repeats = arrays[1].tolist()
-    return np.tile(arrays[0], repeats) if arrays[0].size * np.prod(repeats) <= MOST_ELEMENTS else None
+    repeats = whole_numbers(arrays[1])
+    return np.tile(arrays[0], repeats) if arrays[0].size * prod(repeats) <= MOST_ELEMENTS else None
 
 
 def constant_of_shape(cx: NodeContext) -> Known:
     shape = cx.contents(0)
-    if shape is None or is_symbolic(shape) or prod(shape.tolist()) > MOST_ELEMENTS:
+    if shape is None or is_symbolic(shape) or prod(sizes := whole_numbers(shape)) > MOST_ELEMENTS:
         return None
-    return np.full(tuple(shape.tolist()), fill_value(cx)).astype(fill_value(cx).dtype)
+    return np.full(sizes, fill_value(cx)).astype(fill_value(cx).dtype)
 
 
 def fill_value(cx: NodeContext) -> Array:

@@ -156,6 +156,7 @@ def best_image_tile(lines: int | None, columns: int | None, blocks: int, target:
     line = best_tile(columns, blocks, target)
     if lines is None or columns is None:
         return ImageTile(1, line.rows, line.vectors, line.cost)
+    lines, columns = max(1, lines), max(1, columns)  # of an empty image any tile will do
     cost = _image_cost(lines, 1, columns, line.rows, blocks, line.vectors, target)
     best = ImageTile(1, line.rows, line.vectors, cost)
     for several in range(2, min(lines, 30 // max(1, columns)) + 1):
@@ -171,6 +172,7 @@ def best_image_tile(lines: int | None, columns: int | None, blocks: int, target:
 @cache
 def image_tiles(lines: int, columns: int, blocks: int, target: Target) -> tuple[ImageTile, ...]:
     """What `best_image_tile` chooses from, the cheapest first."""
+    lines, columns = max(1, lines), max(1, columns)
     found = []
     for tile in tiles_by_vectors(columns, blocks, target):
         cost = _image_cost(lines, 1, columns, tile.rows, blocks, tile.vectors, target)
@@ -195,8 +197,7 @@ def _image_cost(lines: int, several: int, columns: int, width: int, blocks: int,
 
 
 def _parts(extent: int, limit: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(size, how many) of the larger and of the smaller parts that `extent` is cut into; an empty one counts as 1."""
-    extent = max(1, extent)
+    """(size, how many) of the larger and of the smaller parts that `extent` is cut into."""
     larger, count = even_parts(extent, limit)
     return (larger, count), (larger - 1, -(-extent // limit) - count)
 

@@ -379,7 +379,7 @@ def type_problem(kind: Type) -> str | None:
     known = [dim for dim in kind.shape if isinstance(dim, int)]
     if any(dim < 0 for dim in known):
         return f"a size must be 0 or more, got {kind}"
-    if prod(known) * kind.scalar.bytes > MOST_BYTES:
+    if prod(filter(None, known)) * kind.scalar.bytes > MOST_BYTES:  # NumPy makes none either, though it be empty
         return f"a tensor must have at most 2**46 bytes, got {kind}"
     return None
 

@@ -23,6 +23,7 @@ from dlc.runtime.session import CompiledModel
 from tests.mutations.mutants import Mutant, mutant
 
 MOST_BYTES = 256 << 20  # of inputs, outputs and workspace: what a model honestly needs beyond that is not asked for
+MOST_FED = 4 << 20  # of inputs: sorting and counting take more than the operations that are counted
 MOST_OPERATIONS = 20e9
 
 
@@ -70,7 +71,8 @@ def affordable(model: CompiledModel, sizes: dict[str, int]) -> bool:
     values = [sizes.get(name, 0) for name in model.metadata.slots]
     workspace = model.metadata.workspace(values) + model.metadata.scratch
     work = sum(value_of(dim, model, sizes) for call in model.metadata.extra["calls"] for dim in call[2:])
-    return sum(tensors) + workspace <= MOST_BYTES and work <= MOST_OPERATIONS
+    fed = sum(tensors[: len(model.inputs)])
+    return fed <= MOST_FED and sum(tensors) + workspace <= MOST_BYTES and work <= MOST_OPERATIONS
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------

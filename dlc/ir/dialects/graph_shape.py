@@ -290,6 +290,8 @@ class OneHot(Op):
     def check(self) -> Iterator[str]:
         if not axes_in_range((self.axis,), tensor(self.indices).rank + 1):
             yield "c1: axis must be one of the result's"
+        if not dims_may_match(tensor(self.values).shape[0], 2):
+            yield "c2: values must be two: off and on"
 
 
 @op_def("graph.relayout", traits={PURE})

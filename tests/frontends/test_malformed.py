@@ -45,6 +45,7 @@ REFUSED: dict[str, tuple[onnx.NodeProto, dict[str, Array], str]] = {
     "a size that no array has, though empty": (
         node("Expand", "x s"), {"x": np.zeros((0, 1), np.float32), "s": np.array([0, 1 << 60])}, r"at most 2\*\*46"
     ),
+    "a division by 0": (node("Celu", "x", alpha=0.0), {"x": X}, "its alpha, by which it divides, is 0"),
     "a negative window": (
         node("MaxPool", "x", kernel_shape=[2, -1]), {"x": IMAGE}, "the sizes of the window must be 1 or more"
     ),

@@ -1,7 +1,7 @@
 """Whatever element types the declaration of an op lets through, its kernel takes.
 
-The importer asks the declaration (`first_problem`) and reports the node. What no kernel takes is refused there; one that
-does not elaborate is a defect.
+The importer asks the declaration (`first_problem`) and reports the node: what no kernel takes is refused there, and a
+kernel that does not elaborate is a defect.
 """
 
 from __future__ import annotations

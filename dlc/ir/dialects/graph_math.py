@@ -279,10 +279,6 @@ class Celu(FloatUnary):
 
     alpha = attr(1.0)
 
-    def check(self) -> Iterator[str]:
-        if self.alpha == 0:
-            yield "c3: alpha must not be 0"
-
 
 @op_def("graph.thresholded_relu", traits=MAP)
 class ThresholdedRelu(FloatUnary):

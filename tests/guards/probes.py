@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,8 @@ OFFSET = 9  # an attribute is a symbol less this, so that it can be negative
 LARGE = 10**6
 HUGE = (1 << 31, 1 << 61, (1 << 63) - 1)  # are bound, never run
 MOST_ELEMENTS = 120_000  # of all arrays of a run
+WIDER = 9  # times: not a number of whole vectors
+WIDE_ELEMENTS = 30_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ class Trial:
             tuple(as_expr(d).evaluate({**whole, **self.numbers}) for d in kind.shape)
             for kind in types if isinstance(kind, TensorType)
         ]  # fmt: skip
+
+    @property
+    def is_case(self) -> bool:
+        """Whether the operands are those of the case."""
+        shapes = [array.shape for array in self.probe.case.arrays]
+        return self.data == "case" and self.shapes[: self.probe.used] == shapes
 
     @cached_property
     def arrays(self) -> list[Array]:
@@ -161,7 +169,17 @@ class Probe:
         types = tuple(renamed(kind, known) for kind in self.types)
         attrs = {key: renamed(value, known) for key, value in self.attrs.items()}
         base = {name: size for name, size in self.base.items() if name not in names}
-        return Probe(self.case, self.variant, types, self.names, attrs, base)  # type: ignore[arg-type]
+        return replace(self, types=types, attrs=attrs, base=base)  # type: ignore[arg-type]
+
+    def widened(self) -> Probe:
+        """The same with a larger base, as far as sizes may grow: so many that kernels work in blocks and vectors."""
+        base = self.base
+        for group in self.classes():
+            larger = {name: size * WIDER for name, size in base.items() if name in group and size > 1}
+            trial = Trial(replace(self, base={**base, **larger}), "wide", {**base, **larger})
+            if larger and trial.is_valid and trial.elements <= WIDE_ELEMENTS and not isinstance(trial.expected, Exception):
+                base = trial.numbers
+        return replace(self, base=base)
 
     def module(self) -> Module:
         return module_of(self.types, self.names, self.make, self.used)
@@ -184,15 +202,19 @@ class Probe:
 
     def groups(self) -> Iterator[tuple[str, ...]]:
         """Symbols that the op declares to be equal, and those that happen to be in the case."""
+        alike = [{name for name in self.base if self.base[name] == size} for size in self.base.values()]
+        found = dict.fromkeys(tuple(sorted(each)) for each in (*self.classes(), *alike))
+        yield from (each for each in found if len(each) > 1)
+
+    def classes(self) -> list[set[str]]:
+        """Symbols that the op declares to be equal, each with its like."""
         classes = {name: {name} for name in self.base}
         for need in requirements(self.op):
             names = sorted(need.surplus.symbols() & self.base.keys())
             if need.relation == EQUAL and len(names) == 2 and self.base[names[0]] == self.base[names[1]]:
                 merged = classes[names[0]] | classes[names[1]]
                 classes.update(dict.fromkeys(merged, merged))
-        alike = [{name for name in self.base if self.base[name] == size} for size in self.base.values()]
-        found = dict.fromkeys(tuple(sorted(each)) for each in (*classes.values(), *alike))
-        yield from (each for each in found if len(each) > 1)
+        return [set(names) for names in dict.fromkeys(tuple(sorted(each)) for each in classes.values())]
 
     def hostile(self) -> Iterator[Trial]:
         if self.kind.spec.has(ELEMENTWISE):
@@ -220,7 +242,10 @@ def others(size: int) -> list[int]:
 
 
 def probes(case: Case) -> list[Probe]:
-    """`all`: every size a symbol. `some`: 0 and 1 stay numbers, which broadcast. `attributes`: their sizes too."""
+    """`all`: every size a symbol. `some`: 0 and 1 stay numbers, which broadcast. `attributes`: their sizes too.
+
+    `even` and `odd`: wide, and every other size is a number, for which kernels have other ways.
+    """
     op = case.op()
     kinds = [TensorType(a.shape, scalar_of(a.dtype)) for a in case.arrays]
     names = tuple(operand_names(op, len(kinds)))
@@ -236,6 +261,10 @@ def probes(case: Case) -> list[Probe]:
         )  # fmt: skip
         if variant == "all" or any(size < 2 for kind in kinds for size in kind.shape):
             found.append(Probe(case, variant, types, names, attrs, base))
+    if not op.spec.has(ELEMENTWISE) and len(found[0].base) > 1:
+        wide = found[0].widened()
+        halves = {variant: frozenset(list(wide.base)[start::2]) for variant, start in (("even", 1), ("odd", 0))}
+        found += [replace(wide.knowing(names), variant=variant) for variant, names in halves.items()]
     sized = dims_in_attributes(type(op)) & attrs.keys()
     if sized:
         base = dict(found[0].base)

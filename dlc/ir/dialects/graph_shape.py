@@ -243,7 +243,7 @@ class Pad(Placed):
                 yield from at_least(dim, 1, "c4: an axis without elements has none to repeat")
             elif not isinstance(dim, int):  # what lies between the pads is read wherever one looks
                 some = as_dim(minimum(as_expr(before) + as_expr(after), 1))
-                yield from at_least(dim, some, "c5: an axis of a size that is not known must have elements to be padded")
+                yield from at_least(dim, some, "c5: an axis of unknown size must have elements to be padded")
 
 
 @op_def("graph.tile", traits={PURE})

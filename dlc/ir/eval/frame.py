@@ -121,7 +121,7 @@ def symbolic(meaning: SymbolicMeaning) -> Run:
 
 
 def check_sizes(op: Op, symbols: Symbols) -> None:
-    """Raises UserError where the sizes are not what the op declares that it needs: NumPy would make something of them."""
+    """Raises UserError where the sizes are not what the op says that it needs: NumPy would make something of them."""
     for need in requirements(op):
         surplus = need.surplus
         if not surplus.symbols() <= symbols.numbers.keys():

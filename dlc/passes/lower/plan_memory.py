@@ -150,7 +150,7 @@ def place_buffers(main: Func) -> None:
 
 
 def place_apart(main: Func, flush: str) -> None:
-    """A buffer begins with its pages or ends with them, to the byte: the code relies on no alignment but the elements'."""
+    """A buffer begins with its pages or ends with them, to the byte: code needs no alignment but that of elements."""
     total: Expr = const(PAGE)
     for life in lives(main, in_place=False):
         (op,) = life.ops

@@ -48,6 +48,7 @@ def lanes_of_products(func: Func) -> set[int]:
     return {kind.lanes for kind in kinds if isinstance(kind, VectorType)}
 
 
+@pytest.mark.isa("x86-64-v4")
 @pytest.mark.parametrize("given", NARROW, ids=str)
 def test_padding_is_not_computed(given: Trial) -> None:
     func = check(given.make, given.arrays, given.types(), given.close, HALVES).lowered.func
@@ -57,12 +58,14 @@ def test_padding_is_not_computed(given: Trial) -> None:
     assert zeros, "padding must not be left as it was: arithmetic on what it holds may be slow"
 
 
+@pytest.mark.isa("x86-64-v4")
 @pytest.mark.parametrize("given", AS_BEFORE, ids=str)
 def test_what_is_not_padding_is(given: Trial) -> None:
     func = check(given.make, given.arrays, given.types(), given.close, HALVES).lowered.func
     assert lanes_of_products(func) == {16}
 
 
+@pytest.mark.isa("x86-64-v4")
 @pytest.mark.parametrize("given", NARROW[:1], ids=str)
 def test_whole_vectors_stay_whole(given: Trial) -> None:
     func = check(given.make, given.arrays, given.types(), given.close, WHOLE).lowered.func

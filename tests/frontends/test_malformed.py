@@ -40,7 +40,7 @@ REFUSED: dict[str, tuple[onnx.NodeProto, dict[str, Array], str]] = {
     "a shape that is no vector": (node("ConstantOfShape", "s"), {"s": np.array([[2], [1]])}, "a vector of integers"),
     "a shape of fractions": (node("Expand", "i s"), {"i": INTS, "s": np.array([0.5])}, "a vector of integers"),
     "one value for two": (
-        node("OneHot", "i d v"), {"i": INTS, "d": np.array(3), "v": np.array([1.0])}, "there must be two values, off and on"
+        node("OneHot", "i d v"), {"i": INTS, "d": np.array(3), "v": np.array([1.0])}, "two values, off and on"
     ),
     "a size that no array has, though empty": (
         node("Expand", "x s"), {"x": np.zeros((0, 1), np.float32), "s": np.array([0, 1 << 60])}, r"at most 2\*\*46"

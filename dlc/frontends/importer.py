@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import prod
+from typing import TypeVar
 
 from dlc.background import Background
 from dlc.errors import UnsupportedOp, UnsupportedOps, UserError
@@ -31,13 +33,15 @@ from dlc.ir.guards import insert_guards, plain_name
 from dlc.ir.pool import ConstantPool, content_key
 from dlc.ir.requirements import Requirement, false_requirement
 from dlc.ir.rewrite import is_pure
-from dlc.ir.types import Array, TensorType, Type, scalar_of
+from dlc.ir.types import STRING, Array, TensorType, Type, scalar_of
 
 BIG = 1 << 16  # bytes from which a weight is hashed on another thread while the graph is built
 SURE_OPSET = 21  # what the oldest onnx package that we take knows; of later ones the installed package is asked
+MOST_BYTES = 1 << 46  # of one tensor: beyond that no address is left for another
 DEEPEST = 50  # calls of functions inside functions; more is a function that calls itself
+R = TypeVar("R")
 UNKNOWN_OPERATOR = "dlc does not know this operator"
-MALFORMED = (IndexError, ValueError, ZeroDivisionError)  # what handlers run into on a model that breaks ONNX's rules
+MALFORMED = (IndexError, ValueError, ArithmeticError)  # what handlers run into on a model that breaks ONNX's rules
 
 
 class Scope:
@@ -143,7 +147,11 @@ class Importer:
             what = record.type.type_name or f"a {record.type.kind}"
             self.problems.append(UnsupportedOp("input", record.name, f"inputs of type {what} are not supported"))
             return None
-        return TensorType(shapes[record.name], record.type.element)
+        kind = TensorType(shapes[record.name], record.type.element)
+        if (problem := type_problem(kind)) is not None:
+            self.problems.append(UnsupportedOp("input", record.name, problem))
+            return None
+        return kind
 
     def add_initializers(self, scope: Scope, graph: GraphRecord) -> None:
         for each in graph.initializers:
@@ -182,9 +190,13 @@ class Importer:
             if item is None or item is POISON:
                 continue
             try:
-                results.append(self.context(scope, end, [item]).x())
+                value = self.context(scope, end, [item]).x()
             except Unsupported as reason:
                 self.problems.append(UnsupportedOp("output", each.name, str(reason)))
+                continue
+            results.append(value)
+            if (problem := type_problem(value.type)) is not None:
+                self.problems.append(UnsupportedOp("output", each.name, problem))
         return results
 
     # -- one node ----------------------------------------------------------------------------------------------------
@@ -228,7 +240,7 @@ class Importer:
             or has_standard_function(node, version)
         )
 
-    def _outputs(self, cx: NodeContext, poisoned: bool) -> list[Item] | None:
+    def _outputs(self, cx: NodeContext, poisoned: bool) -> Sequence[Item | None] | None:
         """The results of a node, None if an input could not be imported. Raises Unsupported."""
         node = cx.node
         function = self.functions.get((node.domain, node.op_type, node.overload))
@@ -239,7 +251,7 @@ class Importer:
             return None
         known = known_results(cx) if function is None and not node.domain else None
         if known is not None and all(not is_symbolic(array) or is_integral(array) for array in known):
-            return [_known_item(cx, array, n) for n, array in enumerate(known)]
+            return enough([_known_item(cx, array, n) for n, array in enumerate(known)], node)
         if function is None and handler is None:
             function = standard_function(node, cx.version, [None if item is None else item.type for item in cx.inputs])
             if function is not None and node.op_type in PRECONDITIONS:
@@ -247,7 +259,7 @@ class Importer:
                 PRECONDITIONS[node.op_type](cx)
                 self._require_now(cx)
         if function is not None:
-            return self.inline(cx, function)
+            return enough(self.inline(cx, function), node)
         if handler is None:
             raise Unsupported(UNKNOWN_OPERATOR)
         items = self._handled(cx, handler)
@@ -270,13 +282,8 @@ class Importer:
         else:
             self._require_now(cx)
         self.relied_on = outer
-        wanted = len(cx.node.outputs)
-        while len(outputs) < wanted and not cx.node.outputs[wanted - 1]:
-            wanted -= 1
-        if wanted > len(outputs) or any(outputs[n] is None and cx.node.outputs[n] for n in range(wanted)):
-            count = sum(output is not None for output in outputs)
-            raise Unsupported(f"dlc computes only the first {count} of its outputs")
-        return [_item(cx, outputs[n] if n < len(outputs) else None, n) for n in range(len(cx.node.outputs))]
+        found = enough(outputs, cx.node)
+        return [_item(cx, found[n], n) for n in range(len(cx.node.outputs))]
 
     def _require_now(self, cx: NodeContext) -> None:
         """Put what the node relies on into the graph where no op of the node can ask for it."""
@@ -367,6 +374,15 @@ def _item(cx: NodeContext, output: Output, position: int) -> Item:
     return Item(output.type, value=output, hint=cx.node.outputs[position])
 
 
+def enough(outputs: Sequence[R], node: NodeRecord) -> list[R | None]:
+    """An output for each that the node has, None for those without a name. Raises Unsupported if one is missing."""
+    found: list[R | None] = [*outputs, *(None for _ in node.outputs[len(outputs) :])]
+    if any(name and output is None for name, output in zip(node.outputs, found, strict=False)):
+        count = sum(output is not None for output in outputs)
+        raise Unsupported(f"dlc computes only the first {count} of its outputs")
+    return found
+
+
 def first_problem(ops: Sequence[Op]) -> str | None:
     """What the declaration of the first wrong op says: a type that an op does not take, or a violated check."""
     for op in ops:
@@ -378,6 +394,23 @@ def first_problem(ops: Sequence[Op]) -> str | None:
             return f"{op.name}: {violation.partition(': ')[2]}"
         if (broken := false_requirement(op)) is not None:
             return f"{op.name}: {broken.sentence}, got {broken.left} and {broken.right}"
+        for value in (*op.operands, *op.results):
+            if (problem := type_problem(value.type)) is not None:
+                return f"{op.name}: {problem}"
+    return None
+
+
+def type_problem(kind: Type) -> str | None:
+    """Why no kernel can take or give values of a type; None if nothing speaks against it."""
+    if not isinstance(kind, TensorType):
+        return None
+    if kind.scalar == STRING:
+        return "tensors of text are not supported"
+    known = [dim for dim in kind.shape if isinstance(dim, int)]
+    if any(dim < 0 for dim in known):
+        return f"a size must be 0 or more, got {kind}"
+    if prod(filter(None, known)) * kind.scalar.bytes > MOST_BYTES:  # NumPy makes none either, though it be empty
+        return f"a tensor must have at most 2**46 bytes, got {kind}"
     return None
 
 

@@ -66,13 +66,20 @@ def all_contents(cx: NodeContext, most: int | None = MOST_ELEMENTS) -> list[Arra
 
 
 def elementwise(
-    numeric: Callable[..., Any], symbolic: Callable[..., Any] = exact.undecided, result: ScalarType | None = None
-) -> Rule:
-    """A rule for an elementwise operator, from its meaning on numbers and on expressions."""
+    numeric: Callable[..., Any], symbolic: Callable[..., Any] = exact.undecided, result: ScalarType | None = None,
+    operands: int = 0,
+) -> Rule:  # fmt: skip
+    """A rule for an elementwise operator, from its meaning on numbers and on expressions.
+
+    It takes as many `operands` as `numeric`, if that is one of NumPy's functions on elements and says so itself.
+    """
+    count = operands or getattr(numeric, "nin", 0)
 
     def rule(cx: NodeContext) -> Known:
         arrays = all_contents(cx)
-        if not arrays or prod(np.broadcast_shapes(*(array.shape for array in arrays))) > MOST_ELEMENTS:
+        if arrays is None or len(arrays) != count:
+            return None
+        if prod(np.broadcast_shapes(*(array.shape for array in arrays))) > MOST_ELEMENTS:
             return None
         element = result or cx.type(len(arrays) - 1).scalar
         if any(map(is_symbolic, arrays)):
@@ -90,7 +97,7 @@ def divide(cx: NodeContext) -> Known:
     divisor = cx.contents(1)
     if divisor is None or (not is_symbolic(divisor) and not divisor.all()):
         return None
-    return elementwise(_truncated_quotient, exact.divide_integers)(cx)
+    return elementwise(_truncated_quotient, exact.divide_integers, operands=2)(cx)
 
 
 def _truncated_quotient(left: Array, right: Array) -> Array:
@@ -144,6 +151,13 @@ def cast(cx: NodeContext) -> Known:
         return x.astype(element.dtype)
 
 
+def whole_numbers(array: Array) -> tuple[int, ...]:
+    """Contents that say a shape. Raises Unsupported if they do not."""
+    if array.ndim > 1 or array.dtype.kind not in "iu":
+        raise Unsupported(f"a vector of integers must say its shape, got {array.ndim} axes of {array.dtype}")
+    return tuple(int(value) for value in array.reshape(-1))
+
+
 # -- structure: the same for numbers and expressions -------------------------------------------------------------------
 
 
@@ -168,7 +182,7 @@ def reshape(cx: NodeContext) -> Known:
     wanted = cx.contents(1) if cx.version >= 5 else np.array(cx.integers("shape"))
     if x is None or wanted is None or is_symbolic(wanted):
         return None
-    target = reshape_target(x.shape, tuple(wanted.tolist()), cx.flag("allowzero"))
+    target = reshape_target(x.shape, whole_numbers(wanted), cx.flag("allowzero"))
     return x.reshape(tuple(int(dim) for dim in target if isinstance(dim, int)))
 
 
@@ -259,8 +273,8 @@ def expand(cx: NodeContext) -> Known:
     x, shape = cx.contents(0), cx.contents(1)
     if x is None or shape is None or is_symbolic(shape):
         return None
-    target = np.broadcast_shapes(x.shape, tuple(shape.tolist()))
-    if int(np.prod(target)) > MOST_ELEMENTS:
+    target = np.broadcast_shapes(x.shape, whole_numbers(shape))
+    if prod(target) > MOST_ELEMENTS:
         return None
     return np.ascontiguousarray(np.broadcast_to(x, target)).reshape(target)
 
@@ -269,15 +283,15 @@ def tile(cx: NodeContext) -> Known:
     arrays = all_contents(cx)
     if not arrays or cx.version < 6 or is_symbolic(arrays[1]):
         return None
-    repeats = arrays[1].tolist()
-    return np.tile(arrays[0], repeats) if arrays[0].size * np.prod(repeats) <= MOST_ELEMENTS else None
+    repeats = whole_numbers(arrays[1])
+    return np.tile(arrays[0], repeats) if arrays[0].size * prod(repeats) <= MOST_ELEMENTS else None
 
 
 def constant_of_shape(cx: NodeContext) -> Known:
     shape = cx.contents(0)
-    if shape is None or is_symbolic(shape) or prod(shape.tolist()) > MOST_ELEMENTS:
+    if shape is None or is_symbolic(shape) or prod(sizes := whole_numbers(shape)) > MOST_ELEMENTS:
         return None
-    return np.full(tuple(shape.tolist()), fill_value(cx)).astype(fill_value(cx).dtype)
+    return np.full(sizes, fill_value(cx)).astype(fill_value(cx).dtype)
 
 
 def fill_value(cx: NodeContext) -> Array:
@@ -295,6 +309,8 @@ def range_(cx: NodeContext) -> Known:
     if not arrays or any(map(is_symbolic, arrays)) or not arrays[2].all():
         return None
     start, limit, delta = (array.reshape(-1)[0].item() for array in arrays)
+    if not all(map(np.isfinite, (start, limit, delta))):
+        return None
     count = max(0, ceil((limit - start) / delta))
     if count > MOST_ELEMENTS:
         return None
@@ -324,7 +340,10 @@ def reduction(numeric: Callable[..., Any], symbolic: Callable[..., Any], since: 
 
 
 def round_(cx: NodeContext) -> Known:
-    return elementwise(np.round, lambda value: value if isinstance(value, int | Expr) else exact.undecided())(cx)
+    def kept(value: exact.Element) -> exact.Element:
+        return value if isinstance(value, int | Expr) else exact.undecided()
+
+    return elementwise(np.round, kept, operands=1)(cx)
 
 
 RULES: dict[str, Rule] = {
@@ -345,7 +364,7 @@ RULES: dict[str, Rule] = {
     "LessOrEqual": elementwise(np.less_equal, exact.less_or_equal, BOOL),
     "GreaterOrEqual": elementwise(np.greater_equal, lambda a, b: exact.less_or_equal(b, a), BOOL),
     "Not": elementwise(np.logical_not), "And": elementwise(np.logical_and), "Or": elementwise(np.logical_or),
-    "Xor": elementwise(np.logical_xor), "Where": elementwise(np.where, exact.choose),
+    "Xor": elementwise(np.logical_xor), "Where": elementwise(np.where, exact.choose, operands=3),
     "ReduceProd": reduction(np.prod, exact.multiply, 18), "ReduceSum": reduction(np.sum, exact.add, 13),
     "ReduceMax": reduction(np.max, exact.upper, 18), "ReduceMin": reduction(np.min, exact.lower, 18),
 }  # fmt: skip

@@ -98,7 +98,7 @@ class Message:
                 continue
             if repeated:
                 present.setdefault(name, []).extend(values)
-            else:
+            elif values:  # numbers packed together may be none at all
                 present[name] = values[-1]
 
     def __getattr__(self, name: str) -> object:  # only for what is not present

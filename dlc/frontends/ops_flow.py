@@ -15,6 +15,8 @@ from dlc.ir.dialects.graph_shape import Concat
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.types import ListType, Type
 
+MOST_PARTS = 20_000  # of a sequence: each is a value of the graph
+
 
 def if_(cx: NodeContext) -> list[Item]:
     """One branch in place of the operator, where the condition is known."""
@@ -93,6 +95,8 @@ def split(cx: NodeContext) -> Item:
         sizes = cx.numbers(1, "split")
     else:
         step = cx.numbers(1, "split")[0] if cx.has(1) else 1
+        if step < 1 or dim > step * MOST_PARTS:
+            raise Unsupported(f"it splits {dim} elements by {step}, expected 1 to {MOST_PARTS} parts")
         sizes = tuple(min(step, dim - start) for start in range(0, dim, step))
     parts, start = [], 0
     for size in sizes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from dlc.frontends.build import broadcasted, reshaped, shape_of, static_dim
@@ -71,6 +73,8 @@ def unique(cx: NodeContext) -> tuple[Value, ...]:
     return tuple(op.results)
 
 
+MOST_ELEMENTS = 1 << 24  # of weights that only say which element goes where
+
 # -- built from others -------------------------------------------------------------------------------------------------
 
 
@@ -100,7 +104,7 @@ def col2im(cx: NodeContext) -> Value:
     """Columns added up to images: a transposed convolution per channel that puts each row of a column in its place."""
     x = cx.x()
     image, kernel = cx.numbers(1, "image_shape"), cx.numbers(2, "block_shape")
-    spatial, taps = len(kernel), int(np.prod(kernel))
+    spatial, taps = len(kernel), prod(kernel)
     strides = cx.integers("strides", (1,) * spatial)
     dilations = cx.integers("dilations", (1,) * spatial)
     pads = cx.integers("pads", (0,) * 2 * spatial)
@@ -110,7 +114,9 @@ def col2im(cx: NodeContext) -> Value:
         room = image[n] + pads[n] + pads[n + spatial] - reach[n]
         counts.append(room // strides[n] + 1)
         extra.append(room % strides[n])
-    channels = static_dim(x, 1, "axis 1 of its input") // taps
+    channels = static_dim(x, 1, "axis 1 of its input") // max(1, taps)
+    if min(kernel, default=0) < 1 or taps * taps * channels > MOST_ELEMENTS:
+        raise Unsupported(f"its block_shape {kernel} must be of sizes from 1 on, and of few elements in all")
     places = np.eye(taps, dtype=tensor(x).scalar.dtype).reshape(taps, 1, *kernel)
     weights = cx.constant(np.tile(places, (channels, *(1,) * (spatial + 1))))
     grid = reshaped(cx, x, (shape_of(x)[0], channels * taps, *counts))

@@ -19,7 +19,7 @@ def body_of(cx: NodeContext, steps: int) -> GraphRecord:
     body = cx.attribute("body")
     if not isinstance(body, GraphRecord):
         raise Unsupported("its body is missing")
-    if steps * len(body.nodes) > MOST_NODES:
+    if steps * max(1, len(body.nodes)) > MOST_NODES:
         raise Unsupported(f"its {steps} steps of {len(body.nodes)} nodes are too many to unroll")
     return body
 

@@ -38,6 +38,13 @@ def gelu(cx: NodeContext) -> Value:
     return cx.put(m.Gelu(cx.x(), approximate=cx.text("approximate", "none")))
 
 
+def celu(cx: NodeContext) -> Value:
+    alpha = cx.decimal("alpha", 1.0)
+    if alpha == 0:
+        raise Unsupported("its alpha, by which it divides, is 0")
+    return cx.put(m.Celu(cx.x(), alpha=alpha))
+
+
 def abs_(cx: NodeContext) -> Value:
     x = cx.x()
     return x if tensor(x).scalar.name.startswith("ui") else cx.put(m.Abs(x))
@@ -185,7 +192,7 @@ HANDLERS: dict[str, Handler] = {
         "Softsign", "Not", "HardSwish", "Mish",
     ),
     "Abs": abs_, "BitwiseNot": unary(m.BitwiseNot), "IsNaN": unary(m.IsNan), "IsInf": is_inf, "Gelu": gelu,
-    "LeakyRelu": unary(m.LeakyRelu, alpha=0.01), "Elu": unary(m.Elu, alpha=1.0), "Celu": unary(m.Celu, alpha=1.0),
+    "LeakyRelu": unary(m.LeakyRelu, alpha=0.01), "Elu": unary(m.Elu, alpha=1.0), "Celu": celu,
     "Selu": unary(m.Selu, alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
     "ThresholdedRelu": unary(m.ThresholdedRelu, alpha=1.0),
     "HardSigmoid": unary(m.HardSigmoid, alpha=0.2, beta=0.5), "Swish": unary(m.Swish, alpha=1.0),

@@ -23,11 +23,12 @@ def conv(cx: NodeContext) -> Value:
 
 def convolved(cx: NodeContext, x: Value, w: Value, accumulator: ScalarType | None = None) -> Value:
     """A convolution with the attributes of the node, before the bias."""
+    groups = cx.integer("group", 1)
     window = window_of(cx, x, kernel_shape(cx, w))
     x, window = explicitly_padded(cx, x, window)
     return cx.put(
         Conv(
-            x, w, strides=window.strides, pads=window.pads, dilations=window.dilations, groups=cx.integer("group", 1),
+            x, w, strides=window.strides, pads=window.pads, dilations=window.dilations, groups=groups,
             accumulator=accumulator,
         )
     )  # fmt: skip

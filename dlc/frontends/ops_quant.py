@@ -39,10 +39,10 @@ def dequantize_linear(cx: NodeContext) -> Value:
 def quantized(
     cx: NodeContext, x: Value, scale: Value, zero: Value | None, to: ScalarType, axis: int = 1, block: int = 0
 ) -> Value:
+    x = cast(cx, x, tensor(scale).scalar)  # ONNX divides in the type of the scale
     if block and not _rows_of_blocks(x, axis, block):
         return _quantized_by_parts(cx, x, scale, zero, to, axis, block)
     scale, zero, at, shape = scales(cx, x, scale, zero, to, axis, block)
-    x = cast(cx, x, tensor(scale).scalar) if tensor(x).scalar.is_integer else x
     return reshaped(cx, cx.put(Quantize(reshaped(cx, x, shape), scale, zero, axis=at, to=to)), shape_of(x))
 
 

@@ -51,6 +51,8 @@ def resize(cx: NodeContext) -> Value:
 
 def _resized(cx: NodeContext, scales: tuple[float, ...], **attrs: Any) -> Value:
     shape = cx.shape()
+    if not all(0 < scale < float("inf") for scale in scales):
+        raise Unsupported(f"its scales must be numbers above 0, got {scales}")
     if all(scale == 1 for scale in scales) and attrs["coordinate"] != "tf_crop_and_resize":
         return cx.x()
     sizes = tuple(_scaled(dim, scale) for dim, scale in zip(shape, scales, strict=True))

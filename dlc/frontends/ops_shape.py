@@ -41,9 +41,9 @@ Shape = tuple[Dim, ...]
 
 # -- constants ---------------------------------------------------------------------------------------------------------
 
-TYPED_VALUES = {
-    "value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64,
-    "value_string": object, "value_strings": object,
+TYPED_VALUES = {  # attribute → what its elements are, and their type
+    "value_float": (float, np.float32), "value_floats": (float, np.float32), "value_int": (int, np.int64),
+    "value_ints": (int, np.int64), "value_string": (str, object), "value_strings": (str, object),
 }  # fmt: skip
 
 
@@ -53,9 +53,11 @@ def constant(cx: NodeContext) -> Item:
         if value.element is None:
             raise Unsupported(f"a constant of type {value.type_name} is not supported")
         return known(cx, value.load())
-    for name, dtype in TYPED_VALUES.items():
+    for name, (kind, dtype) in TYPED_VALUES.items():
         given = cx.attribute(name)
         if given is not None:
+            if not all(isinstance(each, kind) for each in (given if isinstance(given, tuple) else (given,))):
+                raise Unsupported(f"its attribute {name} must be made of values of type {kind.__name__}")
             return known(cx, np.array(given, dtype))
     raise Unsupported("it has no value, or a sparse one")
 

@@ -5,6 +5,8 @@ forward: (re + i·im)(cos - i·sin)      inverse: (re + i·im)(cos + i·sin) / n
 
 from __future__ import annotations
 
+from math import isqrt
+
 import numpy as np
 
 from dlc.frontends.build import cast, padded, rank_of, reshaped, shape_of, sliced, static_dim, transposed
@@ -16,6 +18,8 @@ from dlc.ir.dialects.graph_math import Mul
 from dlc.ir.dialects.graph_nn import MatMul
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.types import Array
+
+MOST_ELEMENTS = 1 << 23  # of cosines, or of places in a signal; a longer transform wants another algorithm
 
 
 def transform_matrix(length: int, count: int, inverse: bool, dtype: np.dtype, parts: int) -> Array:
@@ -33,6 +37,8 @@ def transformed(cx: NodeContext, x: Value, length: int, inverse: bool, onesided:
     """The transform along the last but one axis of x (…, length, parts)."""
     parts = static_dim(x, rank_of(x) - 1, "the last axis of its input")
     count = length // 2 + 1 if onesided else length
+    if length < 1 or length * count > MOST_ELEMENTS:
+        raise Unsupported(f"its length is {length}, expected 1 to {isqrt(MOST_ELEMENTS)}")
     matrix = cx.constant(transform_matrix(length, count, inverse, tensor(x).scalar.dtype, parts))
     outer = shape_of(x)[:-2]
     flat = reshaped(cx, x, (*outer, 1, length * parts))
@@ -70,7 +76,11 @@ def stft(cx: NodeContext) -> Value:
     else:
         raise Unsupported("it has neither a window nor a frame_length")
     signal = signal if rank_of(signal) == 3 else reshaped(cx, signal, (*shape_of(signal), 1))
+    if step < 1 or length < 1:
+        raise Unsupported(f"its frame_step {step} and its frame_length {length} must be 1 or more")
     frames = (static_dim(signal, 1, "the length of its signal") - length) // step + 1
+    if frames < 1 or frames * length > MOST_ELEMENTS:
+        raise Unsupported(f"its {frames} frames of {length} elements must have 1 to {MOST_ELEMENTS} in all")
     places = np.arange(frames)[:, None] * step + np.arange(length)
     framed = cx.put(Gather(signal, cx.constant(places), axis=1))
     if window is not None:

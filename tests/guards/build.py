@@ -69,6 +69,15 @@ class Built:
     scratch: tuple[Region2, ...]  # within the scratch memory of a thread
     scratch_bytes: int  # of each thread
 
+    def arena(self, numbers: Mapping[str, int]) -> int:
+        size = self.main.attrs["workspace"]
+        assert isinstance(size, Expr)
+        return size.evaluate(numbers)
+
+    def workspace(self, numbers: Mapping[str, int], threads: int) -> int:
+        """The bytes that dlc_bind must ask for."""
+        return self.arena(numbers) + threads * self.scratch_bytes
+
     def regions(self, numbers: Mapping[str, int], threads: int) -> tuple[Region2, ...]:
         """What of the workspace may be touched."""
         uppers = upper_bounds(self.main)
@@ -77,9 +86,7 @@ class Built:
             if isinstance(op, run.Alloc) and isinstance(op.offset, Expr) and isinstance(op.type, BufferType):
                 size = elements_at_most(op.type.shape, uppers) * op.type.element.bytes
                 found.append((op.offset.evaluate(numbers), size.evaluate(numbers)))
-        arena = self.main.attrs["workspace"]
-        assert isinstance(arena, Expr)
-        base = arena.evaluate(numbers)
+        base = self.arena(numbers)
         for thread in range(threads):
             found += [(base + thread * self.scratch_bytes + offset, size) for offset, size in self.scratch]
         return tuple(found)

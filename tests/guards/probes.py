@@ -1,4 +1,4 @@
-"""What is tried with an op: made from its declaration and from a case of tests/eval, so that a new op needs nothing here.
+"""What is tried with an op: made from its declaration and a case of tests/eval, so that a new op needs nothing here.
 
 Each axis of each operand becomes a symbol of its own, unless the op's declaration says that it must be a number. So do
 the sizes that stand in attributes (those declared as `Dim` or `Shape`), which an input of their own gives a value.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from inspect import get_annotations
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,13 @@ from tests.guards.build import NODE, module_of
 Array = np.ndarray
 Numbers = dict[str, int]
 DIMS_IN_ATTRIBUTES = ("AttrDef[Dim]", "AttrDef[Shape]", "AttrDef[tuple[Dim, ...]]")
+VARIANTS = ("all", "some", "even", "odd", "attributes")
 OFFSET = 9  # an attribute is a symbol less this, so that it can be negative
 LARGE = 10**6
 HUGE = (1 << 31, 1 << 61, (1 << 63) - 1)  # are bound, never run
 MOST_ELEMENTS = 120_000  # of all arrays of a run
+WIDER = 9  # times: not a number of whole vectors
+WIDE_ELEMENTS = 30_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,12 @@ class Trial:
             for kind in types if isinstance(kind, TensorType)
         ]  # fmt: skip
 
+    @property
+    def is_case(self) -> bool:
+        """Whether the operands are those of the case."""
+        shapes = [array.shape for array in self.probe.case.arrays]
+        return self.data == "case" and self.shapes[: self.probe.used] == shapes
+
     @cached_property
     def arrays(self) -> list[Array]:
         given = [resized(a, shape) for a, shape in zip(self.probe.case.arrays, self.shapes, strict=False)]
@@ -86,6 +96,17 @@ class Trial:
             if list(op.check()) or any(each.holds() is False for each in requirements(op)):
                 return False
         except (DlcError, ValueError, IndexError):
+            return False
+        return True
+
+    @cached_property
+    def is_fine(self) -> bool:
+        """Whether the op of these sizes, all of them numbers, has an answer."""
+        if not self.is_valid:
+            return False
+        try:
+            evaluate_op(self.probe.concrete(self.numbers), self.arrays[: self.probe.used])
+        except Exception:  # noqa: BLE001  # NumPy raises what it likes
             return False
         return True
 
@@ -161,7 +182,17 @@ class Probe:
         types = tuple(renamed(kind, known) for kind in self.types)
         attrs = {key: renamed(value, known) for key, value in self.attrs.items()}
         base = {name: size for name, size in self.base.items() if name not in names}
-        return Probe(self.case, self.variant, types, self.names, attrs, base)  # type: ignore[arg-type]
+        return replace(self, types=types, attrs=attrs, base=base)  # type: ignore[arg-type]
+
+    def widened(self) -> Probe:
+        """The same with a larger base, as far as sizes may grow: so many that kernels work in blocks and vectors."""
+        base = self.base
+        for group in self.classes():
+            larger = {name: size * WIDER for name, size in base.items() if name in group and size > 1}
+            trial = Trial(replace(self, base={**base, **larger}), "wide", {**base, **larger})
+            if larger and trial.is_valid and trial.elements <= WIDE_ELEMENTS and trial.is_fine:
+                base = trial.numbers
+        return replace(self, base=base)
 
     def module(self) -> Module:
         return module_of(self.types, self.names, self.make, self.used)
@@ -184,15 +215,19 @@ class Probe:
 
     def groups(self) -> Iterator[tuple[str, ...]]:
         """Symbols that the op declares to be equal, and those that happen to be in the case."""
+        alike = [{name for name in self.base if self.base[name] == size} for size in self.base.values()]
+        found = dict.fromkeys(tuple(sorted(each)) for each in (*self.classes(), *alike))
+        yield from (each for each in found if len(each) > 1)
+
+    def classes(self) -> list[set[str]]:
+        """Symbols that the op declares to be equal, each with its like."""
         classes = {name: {name} for name in self.base}
         for need in requirements(self.op):
             names = sorted(need.surplus.symbols() & self.base.keys())
             if need.relation == EQUAL and len(names) == 2 and self.base[names[0]] == self.base[names[1]]:
                 merged = classes[names[0]] | classes[names[1]]
                 classes.update(dict.fromkeys(merged, merged))
-        alike = [{name for name in self.base if self.base[name] == size} for size in self.base.values()]
-        found = dict.fromkeys(tuple(sorted(each)) for each in (*classes.values(), *alike))
-        yield from (each for each in found if len(each) > 1)
+        return [set(names) for names in dict.fromkeys(tuple(sorted(each)) for each in classes.values())]
 
     def hostile(self) -> Iterator[Trial]:
         if self.kind.spec.has(ELEMENTWISE):
@@ -220,13 +255,17 @@ def others(size: int) -> list[int]:
 
 
 def probes(case: Case) -> list[Probe]:
-    """`all`: every size a symbol. `some`: 0 and 1 stay numbers, which broadcast. `attributes`: their sizes too."""
+    """`all`: every size a symbol. `some`: 0 and 1 stay numbers, which broadcast. `attributes`: their sizes too.
+
+    `even` and `odd`: wide, and every other size is a number, for which kernels have other ways.
+    """
     op = case.op()
     kinds = [TensorType(a.shape, scalar_of(a.dtype)) for a in case.arrays]
     names = tuple(operand_names(op, len(kinds)))
-    fixed = {(n, axis) for n, kind in enumerate(kinds) for axis in range(kind.rank) if must_be_known(op, kinds, n, axis)}
+    axes = [(n, axis) for n, kind in enumerate(kinds) for axis in range(kind.rank)]
+    fixed = {(n, axis) for n, axis in axes if must_be_known(op, kinds, n, axis)}
     found = []
-    attrs = {key: value for key, value in op.attrs.items()}
+    attrs = dict(op.attrs)
     for variant, least in (("all", 0), ("some", 2)):
         base: Numbers = {}
         types = tuple(
@@ -236,6 +275,10 @@ def probes(case: Case) -> list[Probe]:
         )  # fmt: skip
         if variant == "all" or any(size < 2 for kind in kinds for size in kind.shape):
             found.append(Probe(case, variant, types, names, attrs, base))
+    if not op.spec.has(ELEMENTWISE) and len(found[0].base) > 1:
+        wide = found[0].widened()
+        halves = {variant: frozenset(list(wide.base)[start::2]) for variant, start in (("even", 1), ("odd", 0))}
+        found += [replace(wide.knowing(names), variant=variant) for variant, names in halves.items()]
     sized = dims_in_attributes(type(op)) & attrs.keys()
     if sized:
         base = dict(found[0].base)
@@ -262,7 +305,7 @@ def in_symbols(key: str, value: object, base: Numbers) -> object:
 def dims_in_attributes(kind: type[Op]) -> set[str]:
     """The attributes that are declared to hold sizes."""
     return {
-        name for base in kind.__mro__ for name, text in base.__dict__.get("__annotations__", {}).items()
+        name for base in kind.__mro__ for name, text in get_annotations(base).items()
         if text in DIMS_IN_ATTRIBUTES
     }  # fmt: skip
 

@@ -1,9 +1,10 @@
 """No size and no index makes an op touch memory outside of its buffers: each op of the graph level, by itself.
 
-Every axis of every operand is a symbol, and so is every size in an attribute. One of them disagrees at a time (0, 1, one
-less, one more, 10^6), those that belong together change together, and operands that hold indices, lengths or counts hold
-what they must not. Each operand, each result, each buffer of the arena and each scratch array of each thread lies alone
-between pages without access, flush with its end in one build and with its start in another; with one thread and two.
+Every axis of every operand is a symbol, and so is every size in an attribute. One of them disagrees at a time (0, 1,
+one less, one more, 10^6), those that belong together change together, and operands that hold indices, lengths or counts
+hold what they must not. Each operand, each result, each buffer of the arena and each scratch array of each thread lies
+alone between pages without access, flush with its end in one build and with its start in another; with one thread and
+two. Sizes beyond all memory are bound and not run.
 
 The cases follow from the declarations (`probes.py`): an op that is declared tomorrow is tried as it is, and one that
 declares too little fails (test_planted.py shows it). By default each op is tried with its first case, a slice of two
@@ -18,6 +19,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dlc.ir.core import Op
@@ -30,7 +32,7 @@ from dlc.ir.opdef import ELEMENTWISE
 from tests.eval.cases import Case
 from tests.eval.test_meanings import CASES
 from tests.guards.judge import BUILDS, Tally, judged
-from tests.guards.probes import probes
+from tests.guards.probes import VARIANTS, probes
 from tests.guards.worker import Worker
 
 EVERYTHING = os.environ.get("DLC_GUARDS") == "all"
@@ -76,24 +78,34 @@ def cases_of(kind: type[Op]) -> list[Case]:
     return [case for case in CASES if type(case.op()) is kind]
 
 
-def builds_of(kind: type[Op]) -> tuple[tuple[int, str], ...]:
-    """All builds; of the slice both ends at the highest level, one of them for ops that are much alike."""
+def narrow(case: Case) -> list[Case]:
+    """The case in half precision, for which vectors and memory are of other widths."""
+    if not any(array.dtype == np.float32 for array in case.arrays) or "exact" in case.close:
+        return []
+    with np.errstate(over="ignore"):
+        arrays = [array.astype(np.float16) if array.dtype == np.float32 else array for array in case.arrays]
+    return [Case(f"{case.name}-f16", case.make, arrays, case.right, case.close)]
+
+
+def builds_of(kind: type[Op], number: int, variant: str) -> tuple[tuple[int, str], ...]:
+    """All builds for the first case of an op, two for each that follows; of the slice one, or two for what differs."""
+    first, second = BUILDS[::2], BUILDS[1::2]
     if EVERYTHING:
-        return BUILDS
-    if kind.spec.has(ELEMENTWISE):
-        number = KINDS.index(kind) % len(BUILDS)
-        return BUILDS[number : number + 1]
-    return BUILDS[:2]
+        return BUILDS if number == 0 else (first[number % 2], second[1 - number % 2])
+    at = (KINDS.index(kind) + VARIANTS.index(variant)) % len(BUILDS)
+    return BUILDS[:2] if variant == "all" and not kind.spec.has(ELEMENTWISE) else BUILDS[at : at + 1]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.spec.name.removeprefix("graph."))
 def test_stays_inside_its_buffers(kind: type[Op], worker: Worker, total: Tally, tmp_path: Path) -> None:
     cases = cases_of(kind)
     assert cases, f"{kind.spec.name} has no case in tests/eval"
+    if EVERYTHING and not kind.spec.has(ELEMENTWISE):
+        cases += narrow(cases[0])
     tally = Tally()
-    for case in cases if EVERYTHING else cases[:1]:
+    for number, case in enumerate(cases if EVERYTHING else cases[:1]):
         for probe in probes(case):
-            tally += judged(probe, worker, tmp_path, builds_of(kind))
+            tally += judged(probe, worker, tmp_path, builds_of(kind, number, probe.variant))
     total += tally
     assert not tally.faults, f"{len(tally.faults)} faults:\n" + "\n".join(tally.faults[:SHOWN])
     assert tally.runs > tally.stopped, "nothing ran to its end"

@@ -76,7 +76,7 @@ def case_of(kind: type[Op]) -> Case:
 
 
 def test_an_op_that_declares_too_little_is_found(planted: None, worker: Worker, tmp_path: Path) -> None:
-    (probe,) = probes(case_of(Planted))
+    probe = probes(case_of(Planted))[0]
     for flush in ("end", "start"):
         tally = judged(probe, worker, tmp_path, ((3, flush),))
         assert any("a0 alone" in fault for fault in tally.faults)
@@ -85,7 +85,7 @@ def test_an_op_that_declares_too_little_is_found(planted: None, worker: Worker, 
 
 
 def test_the_same_op_that_declares_enough_passes(planted: None, worker: Worker, tmp_path: Path) -> None:
-    (probe,) = probes(case_of(Declared))
+    probe = probes(case_of(Declared))[0]
     assert judged(probe, worker, tmp_path).faults == []
 
 

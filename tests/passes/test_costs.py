@@ -2,9 +2,9 @@
 
 import pytest
 
-from dlc.passes.graph.conv_costs import FROM_MEMORY, ConvSize, part_cycles, predicted, tile_total
+from dlc.passes.graph.conv_costs import FROM_MEMORY, ConvSize, part_cycles, predicted, tile_total, winograd_plan
 from dlc.passes.graph.strassen_costs import strassen_plan
-from dlc.passes.lower.tiles import best_tile
+from dlc.passes.lower.tiles import best_image_tile, best_tile
 from dlc.target import Target
 
 WIDE = Target.parse("x86-64-v4@l1=48K,l2=2M,l3=32M")
@@ -43,3 +43,13 @@ def test_scratch_beyond_the_cache_goes_to_memory() -> None:
         for size in (128, 16)
     )
     assert not_held > held
+
+
+def test_plans_for_huge_images_take_no_time() -> None:
+    """No more sizes of parts are looked at than a part may have tiles."""
+    huge = ConvSize(images=1, rows=1 << 20, columns=1 << 20, inputs=64, outputs=64)
+    assert winograd_plan(huge, 4, WIDE).part <= 128
+
+
+def test_an_empty_image_has_a_tile_too() -> None:
+    assert all(best_image_tile(*size, 4, WIDE).cost > 0 for size in ((0, 3), (3, 0), (0, 0)))

@@ -264,3 +264,33 @@ def test_doubles_keep_their_precision() -> None:
     found = compiled(proto).run(feeds)
     for array, wanted in zip(found.values(), expected(proto, feeds), strict=True):
         np.testing.assert_allclose(array, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("k", [3, 20])
+@pytest.mark.parametrize("asked", [("y",), ("j",), ("r",), ("r", "j")], ids=str)
+def test_what_nobody_asks_of_top_k(asked: tuple[str, ...], k: int) -> None:
+    """Its kernel sorts in its results, so they need memory even where the model has no use for one of them."""
+    nodes = [node("TopK", ["x", "k"], ["y", "j"], axis=0)] + ([node("Relu", ["y"], ["r"])] if "r" in asked else [])
+    kinds = {name: "si64" if name == "j" else "f32" for name in asked}
+    proto = model(nodes, {"x": ("f32", (50, 3))}, kinds, {"k": np.array([k])})
+    check(proto, {"x": values("f32", 50, 3)})
+
+
+def test_a_copy_of_bf16_calls_nothing() -> None:
+    """Vectors of bfloat are taken apart by way of float, and put together by compiler-rt: which is not there."""
+    tile = node("Tile", ["x", "t"], ["y"])
+    proto = model([tile], {"x": ("bf16", (2, 3, 4))}, {"y": "bf16"}, {"t": np.array([1, 2, 3])})
+    proto.graph.output.append(proto.graph.output[0])
+    x = np.arange(24).reshape(2, 3, 4).astype(ml_dtypes.bfloat16)
+    for found in compiled(proto)(x):
+        np.testing.assert_array_equal(found.astype(np.float32), np.tile(x.astype(np.float32), (1, 2, 3)))
+
+
+def test_bytes_whose_products_stay_bytes() -> None:
+    """No dot instruction sums them up: those of an einsum, which any type may have."""
+    proto = model([node("Einsum", ["x", "w"], ["y"], equation="ij,jk->ik")], {"x": ("si8", (5, 20))}, {"y": "si8"},
+                  {"w": values("si8", 20, 33)})  # fmt: skip
+    x = values("si8", 5, 20)
+    w = onnx.numpy_helper.to_array(proto.graph.initializer[0])
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(compiled(proto)(x), np.matmul(x, w))

@@ -67,7 +67,9 @@ def narrow(w: Writer, text: str, kind: Type) -> str:
     wide = same_shape(kind, F32)
     instructions = F16_INSTRUCTIONS if scalar_type(kind).name == "f16" else BF16_INSTRUCTIONS
     if instructions & w.features:
-        return w.assign(f"fptrunc {value_type(wide)} {text} to {value_type(kind)}")
+        made = value_type(kind) if scalar_type(kind).name == "f16" else value_type(kind).replace("i16", "bfloat")
+        short = w.assign(f"fptrunc {value_type(wide)} {text} to {made}")
+        return w.assign(f"bitcast {made} {short} to {value_type(kind)}")
     number = same_shape(kind, SI32)
     bits = w.assign(f"bitcast {value_type(wide)} {text} to {value_type(number)}")
     found = (_narrowed_f16 if scalar_type(kind).name == "f16" else _narrowed_bf16)(w, bits, number, wide)

@@ -8,8 +8,10 @@ import numpy as np
 
 from dlc.ir.types import ScalarType, Type, VectorType
 
+# A bf16 is moved about as its bits: where a target does not compute on bfloat, LLVM takes vectors of it apart by way of
+# float, and calls compiler-rt for the way back.
 _SCALARS = {
-    "f64": "double", "f32": "float", "f16": "half", "bf16": "bfloat", "bool": "i1", "index": "i64",
+    "f64": "double", "f32": "float", "f16": "half", "bf16": "i16", "bool": "i1", "index": "i64",
     "si8": "i8", "si16": "i16", "si32": "i32", "si64": "i64", "ui8": "i8", "ui16": "i16", "ui32": "i32", "ui64": "i64",
 }  # fmt: skip
 
@@ -47,7 +49,7 @@ def number(value: object, kind: ScalarType) -> str:
         return f"0xH{int(np.float16(value).view(np.uint16)):04X}"  # type: ignore[arg-type]
     if kind.name == "bf16":
         bits = int(np.float32(value).view(np.uint32))  # type: ignore[arg-type]
-        return f"0xR{(bits + 0x7FFF + (bits >> 16 & 1)) >> 16:04X}"
+        return str((bits + 0x7FFF + (bits >> 16 & 1)) >> 16 & 0xFFFF)
     wide = float(np.float32(value)) if kind.name == "f32" else float(value)  # type: ignore[arg-type]
     return f"0x{struct.unpack('<Q', struct.pack('<d', wide))[0]:016X}"
 

@@ -24,6 +24,7 @@ from dlc.ir.opdef import (
 from dlc.ir.requirements import Requirement, at_least, equal_shapes
 from dlc.ir.types import SI64, TensorType, Type
 
+READS_BACK = "reads-back"  # a trait: the kernel reads what it has stored, so all results need memory, used or not
 REDUCTIONS = ("none", "add", "mul", "max", "min")
 
 
@@ -182,7 +183,7 @@ class CumSum(Op):
             yield "c1: axis must be one of x's"
 
 
-@op_def("graph.top_k", traits={PURE})
+@op_def("graph.top_k", traits={PURE, READS_BACK})
 class TopK(Op):
     """The k largest or smallest elements along `axis` and their indices; of equals the lower index comes first"""
 

@@ -1,7 +1,4 @@
-"""Elementwise arithmetic on tensors: one result element from the broadcast operand elements at its place.
-
-Shapes broadcast as NumPy's do. All operands and the result have one element type unless the op says otherwise.
-"""
+"""Elementwise arithmetic on tensors that broadcast as NumPy's do, of one element type unless an op says otherwise."""
 
 from __future__ import annotations
 
@@ -28,7 +25,6 @@ from dlc.ir.types import BOOL, Layout, ScalarType, Type
 
 MAP = frozenset({PURE, ELEMENTWISE})
 SYMMETRIC = frozenset({PURE, ELEMENTWISE, COMMUTATIVE})
-BROADCAST = "c1: the shapes of the operands must broadcast"
 
 
 class Elementwise(Op):
@@ -45,9 +41,8 @@ class Elementwise(Op):
             yield "c2: the operands must have one element type"
 
     def requires(self) -> Iterable[Requirement]:
-        if len(self.operands) == 1:
-            return ()
-        return broadcast_alike([tensor(value).shape for value in self.operands], BROADCAST)
+        shapes = [tensor(value).shape for value in self.operands]
+        return broadcast_alike(shapes, "c1: the shapes of the operands must broadcast")
 
 
 class Unary(Elementwise):

@@ -186,10 +186,10 @@ class Windowed(Placed):
         spatial = tensor(self.x).rank - 2
         if not 1 <= spatial <= 3 or len(self.window) != spatial:
             yield "c1: x must have 1 to 3 spatial axes and window one number for each"
+        elif min(self.window) < 1:
+            yield "c4: the sizes of the window must be 1 or more"
         elif problem := window_attr_problem(spatial, self.strides, self.pads, self.dilations):
             yield f"c2: {problem}"
-        elif min(self.window) < 1:
-            yield "c4: the window must not be empty"
 
     def requires(self) -> Iterator[Requirement]:
         for size in self.pooled().shape[2:]:
@@ -211,6 +211,8 @@ class Pool(Windowed):
         yield from super().check()
         if self.kind not in ("max", "average", "lp"):
             yield "c3: kind must be max, average or lp"
+        if self.kind == "lp" and not (tensor(self.x).scalar.is_float and self.p >= 1):
+            yield "c5: a p-norm must be of floats, with p 1 or more"
 
 
 @op_def("graph.max_pool_indices", traits={PURE})

@@ -55,6 +55,8 @@ class Quantize(Scaled):
         yield from self.check_scales(self.x, self.scale, self.zero_point)
         if not self.to.is_integer or tensor(self.zero_point).scalar != self.to:
             yield "c4: zero_point must have the integer type of the result"
+        if tensor(self.x).scalar != tensor(self.scale).scalar:
+            yield "c6: x and scale must have one element type"
 
 
 @op_def("graph.dequantize", traits={PURE})

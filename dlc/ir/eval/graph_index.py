@@ -16,10 +16,12 @@ Index = tuple[Array, ...]
 
 
 def wrapped(indices: Array, size: int) -> Array:
-    """Indices with negative ones counted from the end. Raises UserError for one outside of the axis."""
-    if ((indices < -size) | (indices >= size)).any():
-        raise UserError(f"an index is out of range for an axis of size {size}")
-    return np.where(indices < 0, indices + size, indices).astype(np.int64)
+    """Indices with negative ones counted from the end. Raises UserError for one that is out of range."""
+    wide = indices.astype(np.int64)
+    found = np.where(wide < 0, wide + size, wide)
+    if (outside := (found < 0) | (found >= size)).any():
+        raise UserError(f"index {wide[outside][0]} is out of range for an axis of size {size}")
+    return found
 
 
 def gather(op: ops.Gather, x: Array, indices: Array) -> Array:

@@ -54,7 +54,7 @@ def smallest(x: Array, axes: Axes) -> Array:
 
 
 def log_sum_exp(x: Array, axes: Axes) -> Array:
-    top = np.max(wide(x), axes, keepdims=True, initial=-np.inf)
+    top = largest(wide(x), axes)
     shift = np.where(np.isfinite(top), top, 0)  # exp never overflows
     return np.log(np.sum(np.exp(x - shift), axes, keepdims=True)) + shift
 

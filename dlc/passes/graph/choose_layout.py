@@ -20,7 +20,7 @@ from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, Winograd
 from dlc.ir.expr import Dim
 from dlc.ir.levels import Level
 from dlc.ir.opdef import ELEMENTWISE
-from dlc.ir.types import Layout, TensorType
+from dlc.ir.types import SI32, Layout, TensorType
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.fusion_roles import is_inlined
 from dlc.passes.graph.joined import slice_of
@@ -197,7 +197,7 @@ class _Worker:
             return
         if b.scalar.is_float and b.scalar.bits <= 32:
             self.set_operand(group, root.b, panel_layout(b.rank, columns))
-        elif b.scalar.is_integer and a.scalar.bits == b.scalar.bits == 8 and not _fits_one_group(b.shape[-2]):
+        elif _is_dot(root) and not _fits_one_group(b.shape[-2]):
             self.set_operand(group, root.b, panel_layout(b.rank, columns, group=4))
         self.results(group, False)
 
@@ -317,6 +317,12 @@ class _Worker:
                 del operands[number]
                 group.set_operands(operands)
                 group.body.block.remove_arg(number)
+
+
+def _is_dot(root: graph_nn.MatMul) -> bool:
+    """Whether a product is one of bytes whose sums are int32: what dot instructions compute."""
+    a, b = tensor_type(root.a).scalar, tensor_type(root.b).scalar
+    return a.is_integer and b.is_integer and a.bits == b.bits == 8 and tensor_type(root.result).scalar == SI32
 
 
 def _fits_one_group(inner: Dim) -> bool:

@@ -164,8 +164,8 @@ def winograd_plan(size: ConvSize, tile: int, target: Target) -> WinogradPlan:
     """The number of tiles at a time that costs least, or the smallest that costs hardly more."""
     tiles = tile_total(size, tile)
     plans = []
-    for part in sorted({-(-tiles // count) for count in range(1, tiles + 1)}):
-        if part <= MOST_TILES:
+    for part in range(1, min(tiles, MOST_TILES) + 1):
+        if -(-tiles // -(-tiles // part)) == part:  # no smaller part makes as few of them
             cycles = winograd_cycles(size, tile, part, target)
             unevenness = sharing(part_count(size, tile, part)) - 1
             plans.append(WinogradPlan(tile, part, cycles, cycles * (1 + SHARE_WEIGHT * unevenness)))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dlc.errors import InternalError
 from dlc.ir.core import Block, Func, Module, Op, Region, Value, merged
 from dlc.ir.dialects.graph_flow import Group, Yield
+from dlc.ir.dialects.graph_index import READS_BACK
 from dlc.ir.dialects.graph_shape import Constant
 from dlc.ir.opdef import FINDS_SIZE, TERMINATOR
 from dlc.ir.rewrite import Rewriter, definitions, found_sizes
@@ -143,7 +144,8 @@ def make_group(ops: list[Op], rw: Rewriter) -> Group:
 
 def is_outgoing(value: Value, op: Op, inside: set[Op]) -> bool:
     """Whether a group yields a result of one of its ops; that of an op run for its size may have no user at all."""
-    return any(user not in inside for user in value.users()) or (op.spec.has(FINDS_SIZE) and not op.has_uses())
+    used = any(user not in inside for user in value.users())
+    return used or op.spec.has(READS_BACK) or (op.spec.has(FINDS_SIZE) and not op.has_uses())
 
 
 class Body:

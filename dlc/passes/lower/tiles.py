@@ -156,6 +156,7 @@ def best_image_tile(lines: int | None, columns: int | None, blocks: int, target:
     line = best_tile(columns, blocks, target)
     if lines is None or columns is None:
         return ImageTile(1, line.rows, line.vectors, line.cost)
+    lines, columns = max(1, lines), max(1, columns)  # of an empty image any tile will do
     cost = _image_cost(lines, 1, columns, line.rows, blocks, line.vectors, target)
     best = ImageTile(1, line.rows, line.vectors, cost)
     for several in range(2, min(lines, 30 // max(1, columns)) + 1):
@@ -171,6 +172,7 @@ def best_image_tile(lines: int | None, columns: int | None, blocks: int, target:
 @cache
 def image_tiles(lines: int, columns: int, blocks: int, target: Target) -> tuple[ImageTile, ...]:
     """What `best_image_tile` chooses from, the cheapest first."""
+    lines, columns = max(1, lines), max(1, columns)
     found = []
     for tile in tiles_by_vectors(columns, blocks, target):
         cost = _image_cost(lines, 1, columns, tile.rows, blocks, tile.vectors, target)

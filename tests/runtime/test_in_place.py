@@ -78,9 +78,18 @@ def test_numbers(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, (_, count) in NETWORKS.items() if count is not None])
 def test_how_many_are_written_over_an_operand(name: str) -> None:
     proto, count = NETWORKS[name]
-    main = lowered_module(proto, make_options("host", None, 3, ("winograd",), False)).module.main
+    assert written_over(proto, "x86-64-v4") == count
+
+
+def test_a_kernel_whose_squares_overlap_keeps_its_operands() -> None:
+    """Lines of 14 are two squares of 8 that share two columns: those would have the residual added twice."""
+    assert written_over(NETWORKS["products"][0], "x86-64-v3") == 0
+
+
+def written_over(proto: onnx.ModelProto, target: str) -> int:
+    main = lowered_module(proto, make_options(target, None, 3, ("winograd",), False)).module.main
     calls = [op for op in main.block.ops if isinstance(op, run.Call)]
-    assert sum(any(place(op, at) == place(op, -1) is not None for at in op.over) for op in calls) == count
+    return sum(any(place(op, at) == place(op, -1) is not None for at in op.over) for op in calls)
 
 
 def place(call: run.Call, number: int) -> object:

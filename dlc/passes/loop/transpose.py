@@ -7,9 +7,9 @@
 
 One loop (`along`) moves the stores element by element and becomes the lanes; another one (`across`) moves the load
 element by element and becomes the square's other side. Where the squares of a line do not come out even, the last one
-overlaps the one before it and copies some elements again. Where that cannot be (a line shorter than a square, of
-unknown length or in blocks), an ``if`` inside chooses between the whole square and its rest. The loops around stay as
-they are.
+overlaps the one before it and copies some elements again, which the function's attribute `STORES_AGAIN` says. Where
+that cannot be (a line shorter than a square, of unknown length or in blocks), an ``if`` inside chooses between the
+whole square and its rest. The loops around stay as they are.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from dlc.passes.loop.vectorize import NotVectorizable, vectorize
 from dlc.record import record
 
 Access = buf.Load | buf.Store
+STORES_AGAIN = "stores_again"  # of a function that stores some elements twice: not over what it computes them of
 SHORTEST = 2  # a side of fewer elements is not worth the shuffles
 PAGE = 4096  # bytes; a square whose rows lie farther apart is followed by its neighbours along the rows
 NEIGHBOURS = 4
@@ -50,7 +51,8 @@ def transpose_copies(func: Func, lanes: int, fill: bool = False) -> bool:
     """Put every nest that copies across the grain on squares of `lanes` by `lanes`; whether there was one."""
     changed = False
     while (plan := next(plans(func, lanes), None)) is not None:
-        _apply(plan, lanes, fill)
+        if _apply(plan, lanes, fill):
+            func.attrs[STORES_AGAIN] = True
         changed = True
     return changed
 
@@ -198,7 +200,8 @@ def _finer_atom(atom: Compound, lanes: int) -> Expr:
 # -- the rewrite -------------------------------------------------------------------------------------------------------
 
 
-def _apply(plan: Plan, lanes: int, fill: bool) -> None:
+def _apply(plan: Plan, lanes: int, fill: bool) -> bool:
+    """Whether squares overlap."""
     for op in plan.nest[-1].block.ops:
         if isinstance(op, buf.Load | buf.Store):
             op.at = tuple(finer(expr, lanes) for expr in op.at)
@@ -206,30 +209,35 @@ def _apply(plan: Plan, lanes: int, fill: bool) -> None:
     if block is None:
         raise InternalError("a nest stands in a block", op=plan.nest[0])
     at = block.index_of(plan.nest[0])
-    names = _tile(plan, lanes, block, at)
+    names, overlap = _tile(plan, lanes, block, at)
     tile = _nest(block.ops[at])[-2]
     if not _has_vector_form(tile, lanes):
-        return  # stays scalar
+        return overlap  # stays scalar
     for half in _versions(tile, tile, lanes):
         for piece in _versions(half, _lanes_of(half), lanes):
             _turn(piece, lanes, fill)
     if plan.neighbours > 1:
         _side_by_side(_nest(block.ops[at]), names, f"{plan.across.name_hint}.o", plan.neighbours)
+    return overlap
 
 
-def _tile(plan: Plan, lanes: int, block: Block, at: int) -> list[str]:
-    """Split both loops and bring their short parts innermost, the lanes last; the names of the loops around these."""
+def _tile(plan: Plan, lanes: int, block: Block, at: int) -> tuple[list[str], bool]:
+    """Split both loops and bring their short parts innermost, the lanes last; the names of the loops around these, and
+    whether squares overlap.
+    """
+    overlap = False
     sides = ((plan.along.name_hint, ".v"), (plan.across.name_hint, ".t"))
     names = [f"{op.name_hint}.o" if op in (plan.along, plan.across) else op.name_hint for op in plan.nest]
     for name, short in sides:
         op = next(o for o in _nest(block.ops[at]) if o.name_hint == name)
         tail = "overlap" if _may_overlap(op, lanes) else "guard"
+        overlap = overlap or (tail == "overlap" and (op.trip_count or 0) % lanes > 0)
         outer, _ = split(op, lanes, f"{name}.o", name + short, tail)
         if outer is not None and outer.trip_count == 1:
             inline_single(outer)
             names.remove(f"{name}.o")
     reorder(_nest(block.ops[at])[0], [*names, *(name + short for name, short in reversed(sides))])
-    return names
+    return names, overlap
 
 
 def _may_overlap(op: loop.For, lanes: int) -> bool:

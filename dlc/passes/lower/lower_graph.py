@@ -28,6 +28,7 @@ from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
 from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of, views
+from dlc.passes.loop.transpose import STORES_AGAIN
 from dlc.passes.lower.checks import checks
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
@@ -218,7 +219,8 @@ class _Lowering:
             self.kernels[key] = name
         self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc, tuple(found))
         call = self.block.ops[-1]
-        if isinstance(call, run.Call) and call.writes == 1 and (over := replaceable(group)):
+        again = STORES_AGAIN in self.module.funcs[self.kernels[key]].attrs
+        if isinstance(call, run.Call) and call.writes == 1 and not again and (over := replaceable(group)):
             call.attrs["over"] = over
         if found:
             self.publish(found)

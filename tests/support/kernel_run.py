@@ -203,7 +203,12 @@ FAIL = (
     "declare hidden i32 @dlc_fail(ptr, i32, i32, i64, i64)",
     "define hidden i32 @dlc_fail(ptr %ctx, i32 %code, i32 %kernel, i64 %first, i64 %second) { ret i32 %code }",
 )
-MAIN = "define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) { ret i32 0 }"
+MAIN = """
+@dlc_slots = hidden constant i64 0
+@dlc_text_count = hidden constant i32 0
+@dlc_texts = hidden constant [1 x i8] zeroinitializer
+define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) { ret i32 0 }
+"""
 
 
 def compiled(

@@ -27,7 +27,7 @@ BUILDS = ((3, "end"), (3, "start"), (0, "end"), (0, "start"))
 ONLY_MEMORY = (StrassenMatMul,)  # any two ways to its result agree on transforms of matrices, not on any numbers
 STRICTER = {  # what refuses sizes of the run that it takes as numbers
     Pad: "reads the place of an element also where there are none; a kernel that asks first could not be inlined",
-    Attention: "as many heads of queries as of keys where they are not numbers: the kernel divides by numbers only",
+    Attention: "as many heads of queries as of keys, unless they are numbers: the kernel divides by numbers alone",
 }
 MOST_DEATHS = 3  # of workers with one artefact: each takes a while to be replaced
 

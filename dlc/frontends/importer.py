@@ -130,7 +130,7 @@ class Importer:
         func.attrs["outputs"] = tuple(each.name for each in self.model.graph.outputs)
         module = Module(self.pool, name=self.model.name, files=self.model.files)
         module.add(func)
-        insert_guards(func, self.needs, lambda op: self.node_types.get(op) or plain_name(op))
+        insert_guards(module, self.needs, lambda op: self.node_types.get(op) or plain_name(op))
         return module
 
     def _add_inputs(self, scope: Scope, inputs: Sequence[ValueRecord], shapes: Mapping[str, Shape]) -> None:

@@ -7,7 +7,7 @@ here it is only a box with operands, attributes, results and regions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
 
@@ -15,6 +15,7 @@ from dlc.ir.types import Type
 from dlc.record import record
 
 if TYPE_CHECKING:
+    from dlc.ir.expr import Dim
     from dlc.ir.opdef import OpSpec
     from dlc.ir.pool import ConstantPool
     from dlc.ir.requirements import Requirement
@@ -204,6 +205,12 @@ class Op:
         """
         return ()
 
+    def stretched(self) -> Iterable[tuple[int, Sequence[Dim]]]:
+        """The operands that broadcast: the number of each, and the shape that its axes are read as. Axes that are not
+        of size 1 there and differ have been required to fit (`requires`); overridden by ops that broadcast.
+        """
+        return ()
+
     def infer(self) -> tuple[Type, ...]:
         """The result types; overridden by ops that have results."""
         return ()
@@ -329,6 +336,10 @@ class Region:
         return Region(block.clone(mapping) for block in self.blocks)
 
 
+GENERAL = "general"  # the second body of a model whose axes may broadcast: see dlc/ir/guards.py
+BODIES = ("main", GENERAL)
+
+
 @record(frozen=False, eq=False)
 class Func:
     """A function: a name, a body whose block arguments are its parameters, and result types.
@@ -380,6 +391,11 @@ class Module:
     @property
     def main(self) -> Func:
         return self.funcs["main"]
+
+    @property
+    def bodies(self) -> tuple[Func, ...]:
+        """What a run may be: `main`, and the function that takes the sizes that `main` does not, if there is one."""
+        return tuple(self.funcs[name] for name in BODIES if name in self.funcs)
 
     def add(self, func: Func) -> Func:
         if func.name in self.funcs:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from dlc.ir.broadcast import sizes_met
 from dlc.ir.core import Op
 from dlc.ir.expr import Compound, Dim, Expr, as_expr, bounds
 from dlc.ir.types import TensorType
 from dlc.record import record
 
-EQUAL, AT_LEAST, ONE_OR_EQUAL = "==", ">=", "1 or =="  # the last: the left side broadcasts to the right one
-RELATIONS = (EQUAL, AT_LEAST, ONE_OR_EQUAL)
+EQUAL, AT_LEAST = "==", ">="
+ONE_OR_EQUAL, ALIKE = "1 or ==", "== or 1"  # the left side broadcasts to the right one; each to their `broadcast`
+RELATIONS = (EQUAL, AT_LEAST, ONE_OR_EQUAL, ALIKE)
+BROADCASTS = (ONE_OR_EQUAL, ALIKE)
 MOST_ELEMENTS = (1 << 63) // 16 - 1  # of up to 16 bytes each, so that bytes are 63-bit numbers too
 
 NO_NEGATIVE_SIZE = "its result must have no negative size"
@@ -32,8 +35,16 @@ class Requirement:
     @property
     def surplus(self) -> Expr:
         """What must be 0, or at least 0."""
-        surplus = as_expr(self.left) - as_expr(self.right)
-        return surplus * (as_expr(self.left) - 1) if self.relation == ONE_OR_EQUAL else surplus
+        left, right = as_expr(self.left), as_expr(self.right)
+        surplus = left - right
+        if self.relation in BROADCASTS:
+            surplus = surplus * (left - 1)
+        return surplus * (right - 1) if self.relation == ALIKE else surplus
+
+    @property
+    def distance(self) -> Expr:
+        """What is 0 where both sides are equal."""
+        return as_expr(self.left) - as_expr(self.right)
 
     @property
     def sentence(self) -> str:
@@ -76,7 +87,7 @@ def fulfilled(left: int, relation: str, right: int) -> bool:
     """Whether numbers stand in a relation."""
     if relation == AT_LEAST:
         return left >= right
-    return left == right or (relation == ONE_OR_EQUAL and left == 1)
+    return left == right or (relation in BROADCASTS and left == 1) or (relation == ALIKE and right == 1)
 
 
 Requirements = Sequence[Requirement]
@@ -113,7 +124,23 @@ def broadcast_alike(shapes: Sequence[Sequence[Dim]], text: str) -> Iterator[Requ
         for right in shapes[number + 1 :]:
             for a, b in zip(reversed(left), reversed(right), strict=False):
                 if a != 1 and b != 1 and a != b:
-                    yield Requirement(a, EQUAL, b, text)
+                    yield Requirement(a, ALIKE, b, text)
+
+
+def broadcast_to(shape: Iterable[Dim], whole: Iterable[Dim], text: str) -> Iterator[Requirement]:
+    """A shape broadcasts to another without making it larger: its dimensions, counted from the last, are 1 or equal."""
+    for a, b in zip(reversed([*shape]), reversed([*whole]), strict=False):
+        if isinstance(a, Expr) and a != b and b != 1:
+            if a not in parts_of(b):
+                yield Requirement(a, ONE_OR_EQUAL, b, text)
+        elif a != 1:
+            yield from equal(a, b, text)
+
+
+def parts_of(dim: Dim) -> tuple[Expr, ...]:
+    """The sizes of which a dimension is the `broadcast`: what made it one has asked that they fit."""
+    met = sizes_met(as_expr(dim))
+    return tuple(met) if len(met) > 1 else ()
 
 
 def requirements(op: Op) -> Iterator[Requirement]:

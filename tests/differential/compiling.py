@@ -20,7 +20,7 @@ from tests.tolerances import assert_close
 def lowered(module: Module, options: Options, verify: bool = True) -> Lowered:
     """A copy of the module at the loop level, with guards as importing puts them in."""
     copy = module.clone()
-    insert_guards(copy.main)
+    insert_guards(copy)
     names = copy.main.attrs
     inputs = [(str(name), kind) for name, kind in zip(names["inputs"], declared_types(copy.main), strict=True)]  # type: ignore[arg-type]
     returned = copy.main.terminator.operands

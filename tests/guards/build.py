@@ -147,7 +147,7 @@ def lowered(module: Module, level: int, flush: str) -> Lowered:
 
 def built(module: Module, level: int, flush: str, folder: Path) -> Built:
     """Guards, passes and machine code for the module, which this changes. Raises what the compiler raises."""
-    insert_guards(module.main)
+    insert_guards(module)
     path = folder / f"model{next(_numbers)}.so"
     with taken_apart(flush) as scratch:
         found = lowered(module, level, flush)

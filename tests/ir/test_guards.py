@@ -80,7 +80,7 @@ def sum_of(*shapes: str) -> Module:
 
 
 def guarded(module: Module) -> Module:
-    insert_guards(module.main)
+    insert_guards(module)
     assert [str(problem) for problem in verify(module)] == []
     assert compare(parse_module(print_module(module), module.pool), module) is None
     return module
@@ -115,13 +115,13 @@ def test_a_guard_stands_before_the_op_that_needs_it_and_speaks_of_it() -> None:
 
 def test_an_op_is_called_by_the_users_word_for_it() -> None:
     module = sum_of("n", "m")
-    insert_guards(module.main, name=lambda op: f"my {plain_name(op)}")
+    insert_guards(module, name=lambda op: f"my {plain_name(op)}")
     assert [op.what for op in module.main.walk() if isinstance(op, Require)] == ["my add"]
 
 
 def test_what_an_importer_relies_on_is_asked_for_before_what_its_op_needs() -> None:
     module = sum_of("n", "m")
-    insert_guards(module.main, {module.main.block.ops[0]: [Requirement(N, AT_LEAST, 2, "there must be two")]})
+    insert_guards(module, {module.main.block.ops[0]: [Requirement(N, AT_LEAST, 2, "there must be two")]})
     assert guards(module) == [("n", ">=", "2"), ("n", "==", "m")]
 
 
@@ -220,7 +220,7 @@ def test_contradictions_are_the_users_mistake() -> None:
     x, three, four = f.inputs
     module = f.finish(f.add(x, three), f.add(x, four, "Add_2"))
     with pytest.raises(UserError, match=r"^add 'Add_2': the shapes .* must broadcast, which no sizes of the inputs"):
-        insert_guards(module.main)
+        insert_guards(module)
 
 
 def test_attention_is_recognized_where_a_mask_has_another_name_for_the_keys() -> None:
@@ -280,7 +280,7 @@ def test_sizes_that_disagree_end_in_an_error() -> None:
 @given(graph_samples(found_sizes=True))
 def test_guards_change_nothing_where_sizes_fit(sample: Sample) -> None:
     module = sample.module.clone()
-    insert_guards(module.main)
+    insert_guards(module)
     assert [str(problem) for problem in verify(module)] == []
     assert declared_types(module.main) == [arg.type for arg in sample.module.main.args]
     for one, other in zip(evaluate(sample.module, sample.feeds), evaluate(module, sample.feeds), strict=True):

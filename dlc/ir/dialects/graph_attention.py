@@ -13,7 +13,7 @@ from dlc.ir.core import Op
 from dlc.ir.dialects.shape_rules import Shape, tensor
 from dlc.ir.expr import Dim
 from dlc.ir.opdef import FLOAT_TENSOR, PURE, TENSOR, attr, op_def, operand, optional_operand, rank
-from dlc.ir.requirements import Requirement, divisible, equal, equal_shapes
+from dlc.ir.requirements import Requirement, broadcast_to, divisible, equal, equal_shapes
 from dlc.ir.types import BOOL, TensorType, Type
 
 
@@ -60,7 +60,12 @@ class Attention(Op):
         yield from equal_shapes(v[:3], k[:3], "c3: k and v must have the same batch, keys and heads")
         if self.mask is not None:
             wanted = "c6: the mask must broadcast to batch, heads, queries and keys"
-            yield from fits_inside(tensor(self.mask).shape, (q[0], q[2], q[1], k[1]), wanted)
+            yield from broadcast_to(tensor(self.mask).shape, (q[0], q[2], q[1], k[1]), wanted)
+
+    def stretched(self) -> Iterator[tuple[int, Shape]]:
+        if self.mask is not None:
+            q, k = tensor(self.q).shape, tensor(self.k).shape
+            yield len(self.operands) - 1, (q[0], q[2], q[1], k[1])
 
 
 def shared_heads(query_heads: Dim, heads: Dim, text: str) -> Iterator[Requirement]:
@@ -100,14 +105,10 @@ class Rotary(Op):
         x, *angles = (tensor(value).shape for value in self.operands)
         yield from divisible(x[-1], 2, "c1: the last axis of x must have an even size")
         for angle in angles:
-            yield from fits_inside(angle, x, "c3: cos and sin must broadcast to x")
+            yield from broadcast_to(angle, x, "c3: cos and sin must broadcast to x")
 
-
-def fits_inside(small: Shape, shape: Shape, text: str) -> Iterator[Requirement]:
-    """A shape broadcasts to another without making it larger."""
-    for a, b in zip(small[::-1], shape[::-1], strict=False):
-        if a != 1:
-            yield from equal(a, b, text)
+    def stretched(self) -> Iterator[tuple[int, Shape]]:
+        return ((number, tensor(self.x).shape) for number in (1, 2))
 
 
 OPS = (Attention, Rotary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dlc.ir.core import Op
-from dlc.ir.dialects.shape_rules import elementwise_type, tensor
+from dlc.ir.dialects.shape_rules import Shape, broadcast, elementwise_type, tensor
 from dlc.ir.opdef import (
     BOOL_TENSOR,
     COMMUTATIVE,
@@ -43,6 +43,10 @@ class Elementwise(Op):
     def requires(self) -> Iterable[Requirement]:
         shapes = [tensor(value).shape for value in self.operands]
         return broadcast_alike(shapes, "c1: the shapes of the operands must broadcast")
+
+    def stretched(self) -> Iterable[tuple[int, Shape]]:
+        whole = broadcast(tensor(value).shape for value in self.operands)
+        return ((number, whole) for number in range(len(self.operands)))
 
 
 class Unary(Elementwise):

@@ -11,6 +11,7 @@ from dlc.ir.core import Op, Value
 from dlc.ir.dialects.shape_rules import (
     Shape,
     axes_in_range,
+    broadcast,
     matmul_shape,
     reduced_shape,
     tensor,
@@ -82,6 +83,12 @@ class MatMul(Contraction):
         a, b = tensor(self.a).shape, tensor(self.b).shape
         yield from equal(a[-1], b[-2], "c3: the last axis of a must equal the last but one of b")
         yield from broadcast_alike((a[:-2], b[:-2]), "c4: the axes before the last two must broadcast")
+
+    def stretched(self) -> Iterator[tuple[int, Shape]]:
+        a, b = tensor(self.a).shape, tensor(self.b).shape
+        whole = broadcast((a[:-2], b[:-2]))
+        yield 0, (*whole, *a[-2:])
+        yield 1, (*whole, *b[-2:])
 
 
 @op_def("graph.conv", traits={PURE})

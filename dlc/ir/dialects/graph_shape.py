@@ -29,7 +29,7 @@ from dlc.ir.opdef import (
     rank,
 )
 from dlc.ir.pool import DenseRef
-from dlc.ir.requirements import Requirement, at_least, equal, equal_shapes
+from dlc.ir.requirements import Requirement, at_least, broadcast_to, equal, equal_shapes
 from dlc.ir.types import SI64, Layout, ScalarType, TensorType, Type
 
 
@@ -127,9 +127,7 @@ class Broadcast(Placed):
             yield "c2: the shape must have at least the axes of x"
 
     def requires(self) -> Iterator[Requirement]:
-        for a, b in zip(reversed(tensor(self.x).shape), reversed(canonical(self.shape)), strict=False):
-            if a != 1:
-                yield from equal(a, b, "c1: x must broadcast to the shape")
+        yield from broadcast_to(tensor(self.x).shape, canonical(self.shape), "c1: x must broadcast to the shape")
 
 
 @op_def("graph.concat", traits={PURE})

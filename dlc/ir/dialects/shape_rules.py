@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from dlc.errors import InternalError, UserError
+from dlc.ir.broadcast import broadcast_size
 from dlc.ir.core import Value
-from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div, maximum, minimum
+from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div, minimum
 from dlc.ir.types import Element, Layout, TensorType
 
 Shape = tuple[Dim, ...]
@@ -29,7 +30,7 @@ def shape_text(shape: Shape) -> str:
 
 
 def broadcast_dim(left: Dim, right: Dim) -> Dim:
-    """The dimension of the result. Two different symbols give their maximum, which is right for 1 and for equals."""
+    """The dimension of the result: where sizes are open that of `broadcast_size`, unless one is a number besides 1."""
     if left == right or right == 1:
         return left
     if left == 1:
@@ -38,7 +39,7 @@ def broadcast_dim(left: Dim, right: Dim) -> Dim:
         raise UserError(f"dimensions {left} and {right} do not broadcast")
     if isinstance(left, int):
         return left
-    return right if isinstance(right, int) else as_dim(maximum(left, right))
+    return right if isinstance(right, int) else as_dim(broadcast_size(left, right))
 
 
 def broadcast(shapes: Iterable[Shape]) -> Shape:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from dlc.cli.files import seconds_text
-from dlc.ir.core import Attribute, Func, Module, Op
+from dlc.ir.core import BODIES, Attribute, Func, Module, Op
 from dlc.ir.dialects import graph_flow, run
 from dlc.ir.printer import Names, Printer, PrintOptions, func_lines, print_module
 
@@ -37,9 +37,9 @@ class Filter:
 
 
 def calls_of(module: Module) -> dict[str, list[run.Call]]:
-    """The calls of each kernel in `main`."""
+    """The calls of each kernel in all bodies."""
     found: dict[str, list[run.Call]] = {}
-    for op in module.main.block.ops:
+    for op in (op for body in module.bodies for op in body.block.ops):
         if isinstance(op, run.Call):
             found.setdefault(op.kernel, []).append(op)
     return found
@@ -51,7 +51,7 @@ def chosen_functions(module: Module, wanted: Filter) -> list[str]:
     exact = [name for name in module.funcs if name == wanted.text]
     return exact or [
         name for name, func in module.funcs.items()
-        if name != "main" and (
+        if name not in BODIES and (
             wanted.takes(name, name.rpartition("_")[0])
             or any(wanted.takes_op(call) for call in calls.get(name, ()))
             or any(wanted.takes_op(op) for op in func.walk())
@@ -61,27 +61,28 @@ def chosen_functions(module: Module, wanted: Filter) -> list[str]:
 
 def chosen_ops(module: Module, wanted: Filter, kernels: dict[Op, str]) -> list[Op]:
     """The ops of the graph level that a filter takes; `kernels` names the kernel that each group becomes."""
-    exact = [op for op in module.main.block.ops if kernels.get(op) == wanted.text]
-    return exact or [
-        op for op in module.main.block.ops if wanted.takes_any(op) or (op in kernels and wanted.takes(kernels[op]))
-    ]
+    ops = [op for body in module.bodies for op in body.block.ops]
+    exact = [op for op in ops if kernels.get(op) == wanted.text]
+    return exact or [op for op in ops if wanted.takes_any(op) or (op in kernels and wanted.takes(kernels[op]))]
 
 
 def kernels_of_groups(graph: Module, lowered: Module) -> dict[Op, str]:
     """The kernel that each group of `graph` became: groups and calls have the same order, copies stand between."""
-    calls = iter([op for op in lowered.main.block.ops if isinstance(op, run.Call)])
     found: dict[Op, str] = {}
-    for op in graph.main.block.ops:
-        if isinstance(op, graph_flow.Group):
-            stem = op.kernel.replace(".", "_")
-            call = next((c for c in calls if c.kernel.rpartition("_")[0] == stem and c.loc == op.loc), None)
-            if call is not None:
-                found[op] = call.kernel
+    for before, after in zip(graph.bodies, lowered.bodies, strict=True):
+        calls = iter([op for op in after.block.ops if isinstance(op, run.Call)])
+        for op in before.block.ops:
+            if isinstance(op, graph_flow.Group):
+                stem = op.kernel.replace(".", "_")
+                call = next((c for c in calls if c.kernel.rpartition("_")[0] == stem and c.loc == op.loc), None)
+                if call is not None:
+                    found[op] = call.kernel
     return found
 
 
 def is_lowered(module: Module) -> bool:
-    return len(module.funcs) > 1 or any(isinstance(op, run.Call) for op in module.main.block.ops)
+    calls = (op for body in module.bodies for op in body.block.ops if isinstance(op, run.Call))
+    return len(module.funcs) > len(module.bodies) or any(calls)
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -98,11 +99,12 @@ def module_lines(module: Module, wanted: Filter | None = None) -> list[str]:
 
 
 def graph_op_lines(module: Module, ops: list[Op], kernels: dict[Op, str]) -> list[str]:
-    printer = Printer(Names(module.main.body), module.pool, PrintOptions())
     lines: list[str] = []
-    for op in ops:
-        lines += [f"// kernel {kernels[op]}"] if op in kernels else []
-        lines += printer.op_lines(op, "")
+    for body in module.bodies:
+        printer = Printer(Names(body.body), module.pool, PrintOptions())
+        for op in (op for op in ops if op.parent is body.block):
+            lines += [f"// kernel {kernels[op]}"] if op in kernels else []
+            lines += printer.op_lines(op, "")
     return lines
 
 
@@ -115,7 +117,7 @@ def loop_lines(module: Module, wanted: Filter | None) -> Iterator[str]:
         yield from text[:-2]
     for name in names:
         func = module.funcs[name]
-        yield from ("" if name == "main" else f"  {line}" for line in kernel_notes(func, calls.get(name, [])))
+        yield from ("" if name in BODIES else f"  {line}" for line in kernel_notes(func, calls.get(name, [])))
         yield from func_lines(func, module.pool, PrintOptions())
     if wanted is None:
         yield from text[-2:-1]

@@ -5,30 +5,35 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 from dlc.codegen.artifact import FORMAT, write_artifact
 from dlc.codegen.emit.bind import emit_bind
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
 from dlc.codegen.emit.main import emit_main, error_sites
 from dlc.driver.interface import interface
-from dlc.driver.pipeline import Lowered, Options, input_dims, named_dims
+from dlc.driver.pipeline import Lowered, Options, derived_dims, input_dims, named_dims
 from dlc.driver.watch import UNWATCHED, Watch, ignore_step
 from dlc.driver.weights import PackedWeights
 from dlc.driver.workers import Objects
 from dlc.errors import InternalError
-from dlc.ir.core import Func, Module, Op
+from dlc.ir.core import BODIES, Func, Module, Op
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr, as_expr
+from dlc.ir.expr import Expr, as_expr, maximum
+from dlc.ir.guards import pairs_of
 from dlc.ir.scratch import scratch_bytes
-from dlc.ir.size_bounds import upper_bounds
 from dlc.ir.teams import has_teams, team_offsets
 from dlc.ir.types import BufferType, TensorType, Type
 from dlc.target import Target
 
 BATCH = 20_000
 
+def body_ops(module: Module) -> list[Op]:
+    return [op for body in module.bodies for op in body.block.ops]
+
+
 def kernel_funcs(module: Module) -> list[Func]:
-    return [func for name, func in module.funcs.items() if name != "main"]
+    return [func for name, func in module.funcs.items() if name not in BODIES]
 
 
 class Codegen:
@@ -78,9 +83,9 @@ class Codegen:
 def main_text(module: Module, symbols: Sequence[str]) -> str:
     """LLVM text of `dlc_main`, and of what a caller asks for before it."""
     sites = error_sites(module)
-    work: dict[Op, Expr] = {op: work_of(op, module) for op in module.main.block.ops if isinstance(op, run.Call)}
+    work: dict[Op, Expr] = {op: work_of(op, module) for op in body_ops(module) if isinstance(op, run.Call)}
     teams = {func.name: team_offsets(func)[1] for func in kernel_funcs(module) if has_teams(func)}
-    main = emit_main(module.main, symbols, sites.codes, scratch_bytes(module), work, teams)
+    main = emit_main(module.bodies, symbols, sites.codes, scratch_bytes(module), work, teams)
     return declared_once(main + emit_bind(interface(module, symbols, sites)))
 
 
@@ -128,31 +133,36 @@ def build_artifact(
 
 def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
     """What the runtime needs to know about the model."""
-    main = lowered.module.main
+    main, *others = lowered.module.bodies
+    workspace = reduce(maximum, (as_expr(body.attrs["workspace"]) for body in lowered.module.bodies))  # type: ignore[arg-type]
+    second: dict[str, object] = {}
+    if others:
+        pairs = [[dim(left), dim(right)] for left, right in pairs_of(main)]
+        second = {"pairs": pairs, "general_calls": calls(lowered.module, others[0])}
     return {
         "format": FORMAT,
         "machine": target.arch,
         "features": list(target.features),
         "symbols": list(input_dims(lowered.module)),
-        "derived": list(upper_bounds(main)),
+        "derived": list(derived_dims(lowered.module)),
         "inputs": [spec(name, kind) for name, kind in lowered.inputs],
         "outputs": [spec(name, kind) for name, kind in lowered.outputs],
-        "workspace": dim(main.attrs["workspace"]),
+        "workspace": dim(workspace),
         "scratch": scratch_bytes(lowered.module),
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
         "extra": {
             "target": str(target), "weights": main.attrs["weights"], "operators": lowered.graph_ops,
-            "calls": calls(lowered.module), "schedules": schedules(lowered.module),
+            "calls": calls(lowered.module, main), **second, "schedules": schedules(lowered.module),
         },
     }  # fmt: skip
 
 
-def calls(module: Module) -> list[list[int | str]]:
+def calls(module: Module, body: Func) -> list[list[int | str]]:
     """What a profile says of each call: kernel, node, arithmetic operations, bytes of the buffers, and the operations
     of the chosen algorithm.
     """
     made = []
-    for op in module.main.block.ops:
+    for op in body.block.ops:
         if isinstance(op, run.Call):
             attrs = module.funcs[op.kernel].attrs
             plain = attrs.get("operations", 0)

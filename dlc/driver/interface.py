@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from dlc.codegen.emit.bind import Guard, InputSites, Interface, Size
 from dlc.codegen.emit.main import ErrorSites, input_checks
@@ -11,7 +12,7 @@ from dlc.ir.core import Func, Module, Value
 from dlc.ir.dialects import run
 from dlc.ir.dialects.shape_rules import shape_text
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr
-from dlc.ir.guards import declared_types
+from dlc.ir.guards import declared_types, pairs_of
 from dlc.ir.messages import escaped
 from dlc.ir.requirements import AT_LEAST, decided
 from dlc.ir.scratch import scratch_bytes
@@ -25,16 +26,23 @@ MOST_BYTES = (1 << 63) - 1
 
 def interface(module: Module, symbols: Sequence[str], sites: ErrorSites) -> Interface:
     """The interface of a model; its messages join those of `sites`. Raises UserError for sizes beyond 63 bits."""
-    main = module.main
-    uppers = upper_bounds(main)
-    origins = dimension_origins(main)
-    arena = as_expr(main.attrs["workspace"])  # type: ignore[arg-type]  # plan-memory has set it
+    inputs = tuple(input_sites(module.main, sites))
+    made = [body_interface(module, body, symbols, inputs, sites) for body in module.bodies]
+    return replace(made[0], pairs=pairs_of(module.main), general=made[1]) if len(made) > 1 else made[0]
+
+
+def body_interface(
+    module: Module, body: Func, symbols: Sequence[str], inputs: Sequence[InputSites], sites: ErrorSites
+) -> Interface:
+    """What one body asks of sizes and computes of them."""
+    uppers = upper_bounds(body)
+    origins = dimension_origins(body)
+    arena = as_expr(body.attrs["workspace"])  # type: ignore[arg-type]  # plan-memory has set it
     if arena.is_const and arena.value > MOST_BYTES:
         raise UserError(f"the intermediate results of the model need {arena.value} bytes, more than 63 bits can say")
-    results = [shape(arg.type) for arg in main.args if getattr(arg.type, "space", "") == "output"]
-    inputs = tuple(input_sites(main, sites))
-    guards = tuple(input_guards(main, sites, origins))
-    sizes = (*run_sizes(main, sites, origins), *amounts(module, sites, origins))
+    results = [shape(arg.type) for arg in body.args if getattr(arg.type, "space", "") == "output"]
+    guards = tuple(input_guards(body, sites, origins))
+    sizes = (*run_sizes(body, sites, origins), *amounts(module, body, sites, origins))
     memory = TOO_LARGE.format("the memory of all intermediate results")
     too_large = sites.add(f"{memory}{given(arena.symbols(), origins)}")
     return Interface(
@@ -91,11 +99,11 @@ def run_sizes(main: Func, sites: ErrorSites, origins: dict[str, str]) -> Iterato
             yield Size(expr, sites.add(f"{text}{given(expr.symbols(), origins)}"))
 
 
-def amounts(module: Module, sites: ErrorSites, origins: dict[str, str]) -> Iterator[Size]:
+def amounts(module: Module, body: Func, sites: ErrorSites, origins: dict[str, str]) -> Iterator[Size]:
     """How much each call has to do, which bounds its loops; each amount once."""
-    uppers = upper_bounds(module.main)
+    uppers = upper_bounds(body)
     seen: set[Expr] = set()
-    for call in (op for op in module.main.block.ops if isinstance(op, run.Call)):
+    for call in (op for op in body.block.ops if isinstance(op, run.Call)):
         operations = module.funcs[call.kernel].attrs.get("operations")
         most = at_most(operations, uppers) if isinstance(operations, Expr) else as_expr(0)
         if not most.is_const and most not in seen:

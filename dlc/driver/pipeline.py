@@ -84,7 +84,7 @@ def lowered_module(
     module = imported_module(source, options)
     main = module.main
     inputs = [(str(name), kind) for name, kind in zip(main.listed("inputs"), declared_types(main), strict=True)]
-    outputs = named_types(main.listed("outputs"), main.terminator.operands)
+    outputs = named_types(main.listed("outputs"), module.bodies[-1].terminator.operands)  # right for both bodies
     ops: dict[str, int] = {}
     for op in main.block.ops:
         ops[op.name] = ops.get(op.name, 0) + 1
@@ -101,7 +101,12 @@ def named_dims(module: Module) -> tuple[str, ...]:
     """The symbols of the inputs, then the sizes that kernels find out, each in the order of their first mention: the
     index into `dims`.
     """
-    return (*input_dims(module), *upper_bounds(module.main))
+    return (*input_dims(module), *derived_dims(module))
+
+
+def derived_dims(module: Module) -> tuple[str, ...]:
+    """The sizes that kernels find out, in whichever body."""
+    return tuple(dict.fromkeys(name for body in module.bodies for name in upper_bounds(body)))
 
 
 def input_dims(module: Module) -> tuple[str, ...]:
@@ -110,7 +115,8 @@ def input_dims(module: Module) -> tuple[str, ...]:
         for dim in getattr(kind, "shape", ()):
             if isinstance(dim, Expr):
                 found |= dict.fromkeys(sorted(dim.symbols()))
-    return tuple(name for name in found if name not in upper_bounds(module.main))
+    derived = derived_dims(module)
+    return tuple(name for name in found if name not in derived)
 
 
 def named_types(names: Sequence[object], values: Sequence[Value]) -> list[tuple[str, Type]]:

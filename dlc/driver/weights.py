@@ -63,9 +63,9 @@ class PackedWeights:
 
 
 def distinct_constants(module: Module) -> dict[int, run.Constant]:
-    """The constants of `main` that hold something, by their places among the weights."""
+    """The constants of all bodies that hold something, by their places among the weights."""
     found: dict[int, run.Constant] = {}
-    for op in module.main.block.ops:
+    for op in (op for body in module.bodies for op in body.block.ops):
         if isinstance(op, run.Constant) and isinstance(op.offset, Expr) and packed_bytes(op):
             found.setdefault(op.offset.value, op)
     return found

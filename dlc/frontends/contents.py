@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from dlc.frontends.symbols import at_least
-from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, maximum, minimum, simplify
+from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, maximum, minimum
 from dlc.ir.types import Array, ScalarType
 from dlc.record import record
 
@@ -188,7 +188,7 @@ def greatest(left: Dim, right: Dim) -> Dim:
 
 
 def _reduced(expr: Expr) -> Dim:
-    return as_dim(simplify(expr, dict.fromkeys(expr.symbols(), (0, None))))
+    return as_dim(expr)
 
 
 def magnitude(value: Element) -> Element:

@@ -12,7 +12,8 @@ from typing import SupportsIndex, TypeAlias
 
 from dlc.errors import UserError
 from dlc.frontends.records import DeclaredDim, ValueRecord
-from dlc.ir.expr import Dim, Expr, as_dim, bounds, sym
+from dlc.ir.expr import Dim, Expr, as_dim, sym
+from dlc.ir.expr_bounds import bounds
 
 InputShapes: TypeAlias = Mapping[str, Sequence[int | str | None]]
 Shape: TypeAlias = tuple[Dim, ...]
@@ -116,7 +117,7 @@ def _wanted_dim(name: str, axis: int, given: object) -> Dim:
 
 def at_least(expr: Expr, low: int) -> bool:
     """Whether `expr` is known to be `low` or more, every symbol being a size (0 or more)."""
-    found = bounds(expr, dict.fromkeys(expr.symbols(), (0, None)))[0]
+    found = bounds(expr)[0]
     return found is not None and found >= low
 
 

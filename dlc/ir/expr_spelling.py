@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlc.ir.expr import Atom, Expr
+    from dlc.ir.expr import Expr
+    from dlc.ir.expr_atoms import Atom
 
 
 def spelled(expr: Expr) -> str:

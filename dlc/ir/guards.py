@@ -31,7 +31,9 @@ from dlc.ir.core import GENERAL, Attribute, Block, Func, Module, Op
 from dlc.ir.dialects.graph_flow import Require
 from dlc.ir.dialects.graph_shape import Broadcast
 from dlc.ir.dialects.shape_rules import broadcast_dim, tensor
-from dlc.ir.expr import FOLD, ZERO, Atom, Dim, Expr, as_dim, as_expr, bounds, sym
+from dlc.ir.expr import FOLD, ZERO, Dim, Expr, as_dim, as_expr, sym
+from dlc.ir.expr_atoms import Atom
+from dlc.ir.expr_bounds import bounds
 from dlc.ir.opdef import FINDS_SIZE
 from dlc.ir.requirements import ALIKE, AT_LEAST, BROADCASTS, EQUAL, ONE_OR_EQUAL, Requirement, requirements
 from dlc.ir.rewrite import found_sizes
@@ -195,7 +197,7 @@ class Guarding:
             if abs(factor) != 1 or not surplus.is_linear_in(symbol):
                 continue
             other = surplus.substitute({symbol: 0}) * -factor
-            low = bounds(other, dict.fromkeys(other.symbols(), (0, None)))[0]
+            low = bounds(other)[0]
             if low is None or low < 0 or other.symbols() & self.found:
                 continue
             self.equals = {old: as_expr(resized(value, {symbol: other})) for old, value in self.equals.items()}

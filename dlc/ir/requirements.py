@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dlc.ir.broadcast import sizes_met
 from dlc.ir.core import Op
-from dlc.ir.expr import Compound, Dim, Expr, as_expr, bounds
+from dlc.ir.expr import Dim, Expr, as_expr
+from dlc.ir.expr_bounds import bounds, nonnegative
 from dlc.ir.types import TensorType
 from dlc.record import record
 
@@ -60,27 +61,11 @@ def decided(surplus: Expr, relation: str) -> bool | None:
     """What is known of a requirement by its surplus, every symbol being a size."""
     if surplus.is_const:
         return surplus.value >= 0 if relation == AT_LEAST else surplus.value == 0
-    low, high = bounds(surplus, dict.fromkeys(surplus.symbols(), (0, None)))
-    if relation == AT_LEAST and _never_negative(surplus):
+    if relation == AT_LEAST and nonnegative(surplus):
         return True
+    low, high = bounds(surplus)
     outside = (high is not None and high < 0) or (relation != AT_LEAST and low is not None and low > 0)
     return False if outside else None
-
-
-def _never_negative(surplus: Expr) -> bool:
-    """Whether an expression of sizes is visibly at least 0.
-
-    What is taken off as a minimum, as in ``n - min(n, 9)``, is no more than either of the two.
-    """
-    low = bounds(surplus, dict.fromkeys(surplus.symbols(), (0, None)))[0]
-    if low is not None and low >= 0:
-        return True
-    for monomial, factor in surplus.terms:
-        atom = monomial[0] if len(monomial) == 1 else ""
-        if isinstance(atom, Compound) and atom.kind == ("min" if factor < 0 else "max"):
-            rest = surplus - Expr(((monomial, factor),))
-            return any(_never_negative(rest + side * factor) for side in (atom.left, atom.right))
-    return False
 
 
 def fulfilled(left: int, relation: str, right: int) -> bool:
@@ -123,24 +108,22 @@ def broadcast_alike(shapes: Sequence[Sequence[Dim]], text: str) -> Iterator[Requ
     for number, left in enumerate(shapes):
         for right in shapes[number + 1 :]:
             for a, b in zip(reversed(left), reversed(right), strict=False):
-                if a != 1 and b != 1 and a != b:
+                if a != 1 and b != 1 and not (parts_of(a) <= parts_of(b) or parts_of(b) <= parts_of(a)):
                     yield Requirement(a, ALIKE, b, text)
 
 
 def broadcast_to(shape: Iterable[Dim], whole: Iterable[Dim], text: str) -> Iterator[Requirement]:
     """A shape broadcasts to another without making it larger: its dimensions, counted from the last, are 1 or equal."""
     for a, b in zip(reversed([*shape]), reversed([*whole]), strict=False):
-        if isinstance(a, Expr) and a != b and b != 1:
-            if a not in parts_of(b):
-                yield Requirement(a, ONE_OR_EQUAL, b, text)
-        elif a != 1:
-            yield from equal(a, b, text)
+        if a == 1 or parts_of(a) <= parts_of(b):
+            continue
+        known = isinstance(a, int) or b == 1
+        yield Requirement(a, EQUAL if known else ONE_OR_EQUAL, b, text)
 
 
-def parts_of(dim: Dim) -> tuple[Expr, ...]:
-    """The sizes of which a dimension is the `broadcast`: what made it one has asked that they fit."""
-    met = sizes_met(as_expr(dim))
-    return tuple(met) if len(met) > 1 else ()
+def parts_of(dim: Dim) -> frozenset[Expr]:
+    """The sizes of which a dimension is the `broadcast_size`: what made it one has asked that they fit."""
+    return frozenset(sizes_met(as_expr(dim)))
 
 
 def requirements(op: Op) -> Iterator[Requirement]:

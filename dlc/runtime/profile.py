@@ -42,15 +42,22 @@ class Profiler:
                             hint="compile the model again")  # fmt: skip
         self.switch = library["dlc_profile"]
         self.switch.argtypes = (ctypes.c_void_p,) * 4
-        self.stamps = np.zeros((len(rows) + 1, 2), np.int64)
         model.run(feeds)  # the first run touches all memory, and tells the sizes of the named dimensions
         with model.state() as state:
             dims = state.dims
             slots = model.metadata.slots
+        if not all(len({compile_expr(side, slots)(dims) for side in pair}) == 1 for pair in self.pairs()):
+            rows = model.metadata.extra["general_calls"]  # sizes that broadcast: the second body has run
+        self.stamps = np.zeros((len(rows) + 1, 2), np.int64)
         self.calls = [
             Call(kernel, node, *(compile_expr(size, slots)(dims) for size in (plain, size, *(own or [plain]))))
             for kernel, node, plain, size, *own in rows  # older libraries know the plain algorithm's operations alone
         ]
+
+    def pairs(self) -> list[list[int | str]]:
+        """The sizes that are equal where the first of two bodies runs."""
+        found = self.model.metadata.extra.get("pairs", [])
+        return found if isinstance(found, list) else []
 
     def run(self, probe: Callable[[], None] | None = None) -> np.ndarray:
         """Nanoseconds of each call in one run; `probe` is called between the kernels, outside of their time."""

@@ -23,7 +23,7 @@ def lowered(module: Module, options: Options, verify: bool = True) -> Lowered:
     insert_guards(copy)
     names = copy.main.attrs
     inputs = [(str(name), kind) for name, kind in zip(names["inputs"], declared_types(copy.main), strict=True)]  # type: ignore[arg-type]
-    returned = copy.main.terminator.operands
+    returned = copy.bodies[-1].terminator.operands
     outputs = [(str(name), v.type) for name, v in zip(names["outputs"], returned, strict=True)]  # type: ignore[arg-type]
     records = run_passes(copy, passes_for(options), options, verify=verify)
     return Lowered(copy, inputs, outputs, records)

@@ -62,6 +62,8 @@ class Interface:
     uppers: Mapping[str, Expr] = field(default_factory=dict)  # of the sizes that kernels find
     guards: Sequence[Guard] = ()
     sizes: Sequence[Size] = ()
+    pairs: Sequence[tuple[Expr, Expr]] = ()  # all equal, or else it is the second body that runs
+    general: Interface | None = None  # what that asks and computes
 
 
 def emit_bind(interface: Interface) -> str:
@@ -70,7 +72,7 @@ def emit_bind(interface: Interface) -> str:
     texts = b"".join(encoded(message, slots) for message in interface.messages) or b"\0"
     binding, shapes = _Function(), _Function()
     bind_lines(binding, interface, slots)
-    shape_lines(shapes, interface.results, slots)
+    shape_lines(shapes, (interface.general or interface).results, slots)  # right for both bodies
     declared = dict.fromkeys([*binding.w.declared, *shapes.w.declared])
     return "\n".join([
         f"@dlc_slots = hidden constant i64 {len(slots)}",
@@ -128,6 +130,19 @@ def bind_lines(f: _Function, interface: Interface, slots: Mapping[str, int]) -> 
     w.line(f"store i32 0, ptr {f.at('%ctx', BOUND_AT)}")
     dims = f.at("%ctx", DIMS_AT)
     compare_inputs(f, interface.inputs, slots, dims)
+    if interface.general is not None:
+        holds = numbers.all_equal(interface.pairs)
+        equal, general = w.new_block("equal"), w.new_block("general")
+        w.line(f"br i1 {holds}, label %{equal.label}, label %{general.label}")
+        w.scopes[-1].block, f.numbers = general, numbers.fork()
+        body_lines(f, interface.general, slots, dims)
+        w.scopes[-1].block, f.numbers = equal, numbers
+    body_lines(f, interface, slots, dims)
+
+
+def body_lines(f: _Function, interface: Interface, slots: Mapping[str, int], dims: str) -> None:
+    """What one body asks of sizes, and what the run will use; the end of the function."""
+    w, numbers = f.w, f.numbers
     for guard in interface.guards:
         left, right = numbers.number(guard.check.left), numbers.number(guard.check.right)
         holds = numbers.stand_in(guard.check.relation, left, right)

@@ -5,9 +5,12 @@ The code runs once per set of shapes, so it is written to be small: straight on,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dlc.codegen.emit.scope import Writer
-from dlc.ir.expr import Atom, Expr, as_expr
-from dlc.ir.requirements import AT_LEAST, ONE_OR_EQUAL
+from dlc.ir.expr import Expr, as_expr
+from dlc.ir.expr_atoms import Atom
+from dlc.ir.requirements import ALIKE, AT_LEAST, BROADCASTS
 
 Number = tuple[str, str]  # the LLVM i64, and the i1 that says that it is wrong
 
@@ -46,10 +49,27 @@ class Checked:
         """Whether two numbers stand in a relation of dlc/ir/requirements.py."""
         kind = "sge" if relation == AT_LEAST else "eq"
         holds = self.w.assign(f"icmp {kind} i64 {left[0]}, {right[0]}", "holds")
-        if relation == ONE_OR_EQUAL:
-            one = self.w.assign(f"icmp eq i64 {left[0]}, 1", "one")
+        for side in (left,) * (relation in BROADCASTS) + (right,) * (relation == ALIKE):
+            one = self.w.assign(f"icmp eq i64 {side[0]}, 1", "one")
             holds = self.w.assign(f"or i1 {one}, {holds}", "holds")
         return holds
+
+    def all_equal(self, pairs: Iterable[tuple[Expr, Expr]]) -> str:
+        """Whether the sides of each pair are equal, and none is wrong."""
+        total = "true"
+        for pair in pairs:
+            left, right = map(self.number, pair)
+            same = self.w.assign(f"icmp eq i64 {left[0]}, {right[0]}", "same")
+            if (bad := self.either(left[1], right[1])) != "false":
+                same = self.w.assign(f"select i1 {bad}, i1 false, i1 {same}", "same")
+            total = same if total == "true" else self.w.assign(f"and i1 {total}, {same}", "same")
+        return total
+
+    def fork(self) -> Checked:
+        """One that knows what this one does, for a part of the function that other parts do not follow."""
+        other = Checked(self.w)
+        other.symbols, other._known = dict(self.symbols), dict(self._known)
+        return other
 
     def either(self, *flags: str) -> str:
         """Whether one of several flags is set."""

@@ -3,7 +3,8 @@
     i32 dlc_main(ptr ctx, ptr dims, ptr buffers, ptr workspace)
 
 `buffers` holds the caller's inputs, then the outputs. Each kernel gets an array of pointers; its chunks are handed to
-the thread pool. A size that a kernel finds out is read from `dims` once the kernel has run.
+the thread pool. A size that a kernel finds out is read from `dims` once the kernel has run. Of two bodies each is such a
+function, and `dlc_main` calls the one for the sizes in `dims`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import field
 
 from dlc.codegen.emit.checked import Checked
 from dlc.codegen.emit.effects import FAIL, kernel_messages
-from dlc.codegen.emit.scope import Scope, Writer
+from dlc.codegen.emit.scope import Block, Scope, Writer
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module, Op, Value
 from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
+from dlc.ir.guards import pairs_of
 from dlc.ir.messages import escaped
 from dlc.record import record
 
@@ -40,9 +42,9 @@ class ErrorSites:
 
 
 def error_sites(module: Module) -> ErrorSites:
-    """Where the calls and checks of `main` may fail, and what is said then."""
+    """Where the calls and checks of all bodies may fail, and what is said then."""
     sites = ErrorSites()
-    for op in module.main.block.ops:
+    for op in (op for body in module.bodies for op in body.block.ops):
         if isinstance(op, run.Check):
             sites.codes[op] = sites.add(op.message)
         elif isinstance(op, run.Call) and (messages := kernel_messages(module.funcs[op.kernel])):
@@ -54,19 +56,74 @@ def error_sites(module: Module) -> ErrorSites:
 
 
 def emit_main(
-    func: Func,
+    bodies: Sequence[Func],
     symbols: Sequence[str],
     codes: Codes,
     scratch: int = 0,
     work: Mapping[Op, Expr] | None = None,
     teams: Mapping[str, int] | None = None,
 ) -> str:
-    """LLVM text of `dlc_main`; each thread gets `scratch` bytes behind the arena.
+    """LLVM text of `dlc_main`, and of the bodies that it calls if there are two.
 
-    `work` says how much each call has to do; those with little stay on the calling thread. `teams` are the bytes that a
-    team of each kernel that has them needs.
+    Each thread gets `scratch` bytes behind the arena. `work` says how much each call has to do; those with little stay
+    on the calling thread. `teams` are the bytes that a team of each kernel that has them needs.
     Raises InternalError if memory has not been planned.
     """
+    names = ["dlc_main"] if len(bodies) == 1 else [f"dlc_body_{body.name}" for body in bodies]
+    made = [_emit_body(body, name, symbols, codes, scratch, work or {}, teams or {})
+            for body, name in zip(bodies, names, strict=True)]  # fmt: skip
+    calls = [op for body in bodies for op in body.block.ops if isinstance(op, run.Call)]
+    kernels = sorted({op.kernel for op in calls})
+    declared = [f"declare hidden i32 @{name}(ptr, ptr, ptr, i64, i64, ptr)" for name in kernels]
+    declared += [f"declare {each}" for each in dict.fromkeys(each for _, needed in made for each in needed)]
+    texts = [text for text, _ in made]
+    if len(bodies) > 1:
+        choice, needed = _emit_choice(bodies[0], names, symbols)
+        texts.append(choice)
+        declared += [f"declare {each}" for each in needed]
+    return "\n".join([
+        "@dlc_weights = external global i8, align 64",
+        "declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)",
+        "declare hidden i32 @dlc_alone(ptr, ptr, ptr, ptr, i64)",
+        "declare hidden void @dlc_stamp(ptr)",
+        f"declare hidden {FAIL}",
+        *declared,
+        *texts,
+    ])  # fmt: skip
+
+
+PARAMETERS = "(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace)"
+
+
+def _emit_choice(equal: Func, names: Sequence[str], symbols: Sequence[str]) -> tuple[str, list[str]]:
+    """`dlc_main` where there are two bodies: the first if all sizes that may broadcast are equal, else the second."""
+    w = Writer()
+    w.scopes.append(Scope(w.new_block("entry")))
+    w.slots = {symbol: number for number, symbol in enumerate(symbols)}
+    pairs = pairs_of(equal)
+    _load_dims(w, sorted({name for left, right in pairs for name in (left - right).symbols()}))
+    holds = "true"
+    for left, right in pairs:
+        sides = w.integer(w.canonical(left, [])), w.integer(w.canonical(right, []))
+        same = w.assign(f"icmp eq i64 {sides[0]}, {sides[1]}", "same")
+        holds = same if holds == "true" else w.assign(f"and i1 {holds}, {same}", "same")
+    w.line(f"br i1 {holds}, label %equal, label %general")
+    for label, name in zip(("equal", "general"), names, strict=True):
+        block = Block(label, [f"%{label}.code = call i32 @{name}{PARAMETERS}", f"ret i32 %{label}.code"])
+        w.blocks.append(block)
+    return _function("dlc_main", w), [*w.declared]
+
+
+def _function(name: str, w: Writer) -> str:
+    body = "\n".join(f"{b.label}:\n" + "\n".join(f"  {line}" for line in b.lines) for b in w.blocks)
+    return f"define hidden i32 @{name}{PARAMETERS} nounwind {{\n{body}\n}}\n"
+
+
+def _emit_body(
+    func: Func, name: str, symbols: Sequence[str], codes: Codes, scratch: int, work: Mapping[Op, Expr],
+    teams: Mapping[str, int],
+) -> tuple[str, list[str]]:  # fmt: skip
+    """LLVM text of one body, and what it declares."""
     w = Writer()
     entry = w.new_block("entry")
     w.scopes.append(Scope(entry))
@@ -88,7 +145,7 @@ def emit_main(
             case run.View():
                 w.define(op.result, _view(w, op))
             case run.Call():
-                _call(w, op, codes.get(op), base, (work or {}).get(op), (teams or {}).get(op.kernel, 0))
+                _call(w, op, codes.get(op), base, work.get(op), teams.get(op.kernel, 0))
                 _load_dims(w, op.publishes)
             case run.Check() if op in before:
                 pass  # dlc_bind has made sure
@@ -99,19 +156,7 @@ def emit_main(
             case _:
                 raise InternalError(f"{op.name} cannot stand in main", op=op)
     w.line("ret i32 0")
-    body = "\n".join(f"{b.label}:\n" + "\n".join(f"  {line}" for line in b.lines) for b in w.blocks)
-    kernels = sorted({op.kernel for op in calls})
-    declared = [f"declare hidden i32 @{name}(ptr, ptr, ptr, i64, i64, ptr)" for name in kernels]
-    declared += [f"declare {d}" for d in w.declared]
-    return "\n".join([
-        "@dlc_weights = external global i8, align 64",
-        "declare hidden i32 @dlc_parallel(ptr, ptr, ptr, ptr, i64)",
-        "declare hidden i32 @dlc_alone(ptr, ptr, ptr, ptr, i64)",
-        "declare hidden void @dlc_stamp(ptr)",
-        f"declare hidden {FAIL}",
-        *declared,
-        f"define hidden i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace) nounwind {{\n{body}\n}}\n",
-    ])  # fmt: skip
+    return _function(name, w), [*w.declared]
 
 
 def _share_scratch(w: Writer, func: Func, each: int) -> str:

@@ -129,6 +129,12 @@ class Broadcast(Placed):
     def requires(self) -> Iterator[Requirement]:
         yield from broadcast_to(tensor(self.x).shape, canonical(self.shape), "c1: x must broadcast to the shape")
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the sizes of a run say if an axis is repeated."""
+        pairs = zip(reversed(tensor(self.x).shape), reversed(canonical(self.shape)), strict=False)
+        return any(a not in (1, b) for a, b in pairs)
+
 
 @op_def("graph.concat", traits={PURE})
 class Concat(Placed):

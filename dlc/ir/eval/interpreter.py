@@ -26,8 +26,9 @@ from dlc.ir.eval import (
 from dlc.ir.eval.frame import Array, Frame, Run, Symbols, checked_feed, pure, symbolic
 from dlc.ir.eval.loop_run import RUNS as LOOP_RUNS
 from dlc.ir.eval.loop_run import evaluate_main, input_names, is_lowered
+from dlc.ir.guards import declared_types, pairs_of
 from dlc.ir.pool import ConstantPool
-from dlc.ir.types import TensorType
+from dlc.ir.types import BufferType, TensorType
 
 RUNS: dict[type[Op], Run] = {
     **{kind: pure(meaning) for kind, meaning in graph_math.MEANINGS.items()},
@@ -51,15 +52,35 @@ RUNS: dict[type[Op], Run] = {
 Feeds = Mapping[str, Array] | Sequence[Array]
 
 
-def evaluate(module: Module, feeds: Feeds, func: str = "main") -> list[Array]:
-    """The outputs of a function for inputs given by name or in order. Raises UserError for inputs that do not fit."""
-    function = module.funcs[func]
+def evaluate(module: Module, feeds: Feeds, func: str = "") -> list[Array]:
+    """The outputs of a function for inputs given by name or in order; of two bodies by default the one for their sizes.
+
+    Raises UserError for inputs that do not fit.
+    """
+    function = module.funcs[func] if func else body_for(module, feeds)
     if is_lowered(function):
         return evaluate_main(module, function, _ordered(function, input_names(function), feeds))
     frame = Frame(RUNS, module.pool, Symbols())
     with np.errstate(all="ignore"):
         contents = frame.run_block(function.block, _inputs(function, feeds, frame.symbols))
     return [_array(content) for content in contents]
+
+
+def body_for(module: Module, feeds: Feeds) -> Func:
+    """The body that a run with these inputs takes."""
+    main = module.main
+    if len(module.bodies) == 1:
+        return main
+    symbols = Symbols()
+    names = [str(name) for name in main.listed("inputs")]
+    for kind, array in zip(declared_types(main), _ordered(main, names, feeds), strict=True):
+        if isinstance(kind, TensorType | BufferType):
+            symbols.learn(kind.shape, np.shape(array))
+    try:
+        equal = all((left - right).evaluate(symbols.numbers) == 0 for left, right in pairs_of(main))
+    except KeyError:  # an input does not fit, which either body will say
+        return main
+    return main if equal else module.bodies[1]
 
 
 def evaluate_op(

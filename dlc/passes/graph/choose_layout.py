@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dlc.ir.core import Block, Module, Op, Region, Value
+from dlc.ir.core import Block, Func, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_nn, graph_recurrent, graph_shape
 from dlc.ir.dialects.graph_strassen import StrassenMatMul
 from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, WinogradOutput
@@ -54,23 +54,27 @@ class ChooseLayout(Pass):
     leaves: ClassVar[Level] = Level.GRAPH
 
     def run(self, module: Module, cx: PassContext) -> bool:
-        worker = _Worker(module, cx.target)
-        for op in list(module.main.block.ops):
-            if isinstance(op, graph_flow.Group):
-                worker.group(op)
-        worker.returned(module.main.terminator)
-        return worker.changed
+        workers = [_Worker(body, cx.target) for body in module.bodies]
+        for worker in workers:
+            worker.run()
+        return any(worker.changed for worker in workers)
 
 
 class _Worker:
-    """One run over `main`, in order: a group's operands have their layouts before the group is looked at."""
+    """One run over a body, in order: a group's operands have their layouts before the group is looked at."""
 
-    def __init__(self, module: Module, target: Target) -> None:
-        self.block = module.main.block
+    def __init__(self, body: Func, target: Target) -> None:
+        self.block = body.block
         self.target = target
         self.lanes = target.facts.vector_bits // 32
         self.changed = False
         self.made: dict[tuple[Value, Layout | None], Value] = {}
+
+    def run(self) -> None:
+        for op in list(self.block.ops):
+            if isinstance(op, graph_flow.Group):
+                self.group(op)
+        self.returned(self.block.terminator)
 
     def group(self, group: graph_flow.Group) -> None:
         for arg, outer in zip(group.body.block.args, group.operands, strict=True):

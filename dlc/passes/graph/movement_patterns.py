@@ -238,6 +238,8 @@ class ReadsBroadcast(Pattern[Elementwise | MatMul]):
                 continue
             if isinstance(op, MatMul) and tensor(source.x).shape[-2:] != tensor(value).shape[-2:]:
                 continue
+            if source.is_undecided:
+                continue  # without it the axes would count as equal
             operands = [*op.operands[:number], source.x, *op.operands[number + 1 :]]
             made = rw.fitting(rebuilt(op, operands), op)
             if made is not None:

@@ -39,9 +39,10 @@ class SelectChannels(Pass):
 
     def run(self, module: Module, cx: PassContext) -> bool:
         rw = Rewriter(cx.pool)
-        worker = _Worker(module.main.block, rw, cx.target.facts.vector_bits // 32)
-        for op in list(module.main.block.ops):
-            worker.readers(op)
+        for body in module.bodies:
+            worker = _Worker(body.block, rw, cx.target.facts.vector_bits // 32)
+            for op in list(body.block.ops):
+                worker.readers(op)
         return rw.changed
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dlc.errors import UserError
 from dlc.ir.core import Op
 from dlc.ir.dialects import arith
-from dlc.ir.expr import Expr, as_dim, as_expr, ceil_div, product
+from dlc.ir.expr import Expr, as_dim, as_expr, ceil_div, minimum, product
 from dlc.ir.types import SCALAR_NAMES, ScalarType, TensorType
 from dlc.ir.winograd import input_steps, output_steps
 from dlc.passes.lower.scalars import Emitter, Scalar, as_index, as_int
@@ -110,10 +110,17 @@ def _product(items: list[int | Expr]) -> object:
     return product(items)
 
 
-def _broadcast(index: list[object], shape: list[object]) -> list[object]:
-    """The index into a tensor of `shape` for an index of a result that it is broadcast to."""
+def _broadcast(index: list[object], shape: list[object], whole: list[object] | None = None) -> list[object]:
+    """The index into a tensor of `shape` for an index of a result that it is broadcast to.
+
+    Only if the result's shape is given, a size that differs from the result's may turn out to be 1.
+    """
+    extents = (shape if whole is None else whole)[-len(shape) :] if shape else []
     tail = index[len(index) - len(shape) :]
-    return [0 if extent == 1 else i for i, extent in zip(tail, shape, strict=True)]
+    return [
+        0 if extent == 1 else i if extent == full else minimum(as_index(i), as_index(extent) - 1)
+        for i, extent, full in zip(tail, shape, extents, strict=True)
+    ]
 
 
 def _unravel(offset: object, shape: list[object]) -> list[object]:

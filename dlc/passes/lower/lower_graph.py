@@ -1,4 +1,4 @@
-"""Lower the graph level to the loop level: a kernel per group, and `main` as their calls in order.
+"""Lower the graph level to the loop level: a kernel per group, and each body as their calls in order.
 
     %y = graph.group(%x, %w) {kernel = "conv"} ({...})    →    %y = run.alloc …
                                                                run.call(%x, %w, %y) {kernel = "conv_0", …}
@@ -11,6 +11,7 @@ with a halo has the halo zeroed by a small kernel of its own before it is writte
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import ClassVar
 
 from dlc.errors import InternalError, UserError
@@ -47,21 +48,32 @@ class LowerGraph(Pass):
     leaves: ClassVar[Level] = Level.LOOP
 
     def run(self, module: Module, cx: PassContext) -> bool:
-        _Lowering(module, cx, standard_library()).run()
+        made = Kernels()
+        for body in module.bodies:
+            _Lowering(module, body, cx, standard_library(), made).run()
         return True
 
 
-class _Lowering:
-    """One run: the new `main`, and the kernels made so far by what they compute."""
+@record(frozen=False)
+class Kernels:
+    """What the bodies of a module share: kernels by what they compute, and the sizes that some kernel finds."""
 
-    def __init__(self, module: Module, cx: PassContext, library: Library) -> None:
+    names: dict[object, str] = field(default_factory=dict)
+    found: dict[str, None] = field(default_factory=dict)
+
+
+class _Lowering:
+    """One body: what it becomes, and what its values have become so far."""
+
+    def __init__(self, module: Module, body: Func, cx: PassContext, library: Library, made: Kernels) -> None:
         self.module = module
         self.cx = cx
         self.library = library
-        self.old = module.main
+        self.made = made
+        self.old = body
         self.block = Block()
         self.buffers: dict[Value, Value] = {}
-        self.kernels: dict[object, str] = {}
+        self.kernels = made.names
         self.destinations: dict[Value, Value] = {}
         self.pieces: dict[Value, Piece] = {}  # values that lie in a concatenation
         self.views: dict[Value, Piece] = {}  # slices that lie in what they are taken from
@@ -89,7 +101,7 @@ class _Lowering:
         attrs = dict(self.old.attrs)
         if self.uppers:
             attrs |= {"derived": tuple(self.uppers), "derived_upper": tuple(self.uppers.values())}
-        self.module.funcs["main"] = Func("main", Region([self.block]), (), attrs)
+        self.module.funcs[self.old.name] = Func(self.old.name, Region([self.block]), (), attrs)
 
     def claim(self, value: Value, out: Value) -> None:
         """Have the group that computes `value` write it into the caller's buffer, through reshapes if need be."""
@@ -227,8 +239,9 @@ class _Lowering:
 
     def add(self, kernel: Func, found: tuple[str, ...] = ()) -> None:
         """`kernel` is finished, and makes the sizes `found` known."""
+        self.made.found |= dict.fromkeys(found)
         self.module.add(kernel)
-        self.cx.lowered(kernel, (*self.uppers, *found))
+        self.cx.lowered(kernel, (*self.made.found,))
 
     def publish(self, found: dict[str, Expr]) -> None:
         """Note the sizes that a kernel has found, and check what can be checked now."""

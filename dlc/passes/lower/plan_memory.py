@@ -1,4 +1,4 @@
-"""Give every buffer of the arena its place, and every constant its place among the weights.
+"""Give every buffer of the arena its place, and every constant its place among the weights, in each body.
 
 A buffer is alive from the first call that touches it to the last. One that is written where a kernel reads another for
 the last time, element by element, takes over its place (`in_place.py`): the two are one, with one life.
@@ -42,20 +42,21 @@ class PlanMemory(Pass):
     apart: str = ""  # "start" or "end": where in its own pages a buffer lies, a page that nobody uses around each
 
     def run(self, module: Module, cx: PassContext) -> bool:
-        main = module.main
-        before = places(main)
-        place_constants(main)
-        if self.apart:
-            place_apart(main, self.apart)
-        else:
-            place_buffers(main)
-        return places(main) != before
+        before = places(module)
+        place_constants(module)
+        for body in module.bodies:
+            if self.apart:
+                place_apart(body, self.apart)
+            else:
+                place_buffers(body)
+        return places(module) != before
 
 
-def places(main: Func) -> list[object]:
+def places(module: Module) -> list[object]:
     """All that the pass decides."""
-    offsets = [op.attrs.get("offset") for op in main.block.ops if isinstance(op, run.Alloc | run.Constant)]
-    return [main.attrs.get("workspace"), main.attrs.get("weights"), *offsets]
+    found = [body.attrs.get(name) for body in module.bodies for name in ("workspace", "weights")]
+    ops = [op for body in module.bodies for op in body.block.ops]
+    return [*found, *(op.attrs.get("offset") for op in ops if isinstance(op, run.Alloc | run.Constant))]
 
 
 @record(frozen=False, eq=False)
@@ -189,11 +190,11 @@ def placed_around(placed: list[tuple[int, Life]], life: Life) -> list[tuple[int,
     return [(offset, other.size.value) for offset, other in placed if other.overlaps(life)]
 
 
-def place_constants(main: Func) -> None:
-    """Constants of equal contents and layout share a place."""
+def place_constants(module: Module) -> None:
+    """Constants of equal contents and layout share a place, in whichever body they are."""
     offsets: dict[object, int] = {}
     end = 0
-    for op in main.block.ops:
+    for op in (op for body in module.bodies for op in body.block.ops):
         if not isinstance(op, run.Constant):
             continue
         key = (op.value.key, op.tensor)
@@ -204,4 +205,4 @@ def place_constants(main: Func) -> None:
             offsets[key] = end
             end += size.value
         op.attrs["offset"] = const(offsets[key])
-    main.attrs["weights"] = end
+    module.main.attrs["weights"] = end

@@ -34,7 +34,7 @@ from dlc.ir.dialects.graph_math import Add, Equal, GreaterEqual, LessEqual, Mul,
 from dlc.ir.dialects.graph_shape import Concat, Iota, ReverseSequence, Slice, Tile, Trilu
 from dlc.ir.dialects.shape_rules import broadcast, dim_sum, tensor
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
-from dlc.ir.requirements import ONE_OR_EQUAL, Requirement
+from dlc.ir.requirements import ALIKE, ONE_OR_EQUAL, Requirement
 from dlc.ir.types import BOOL, Array
 
 Shape = tuple[Dim, ...]
@@ -149,12 +149,13 @@ def transpose(cx: NodeContext) -> Value:
 
 
 def expand(cx: NodeContext) -> Value:
-    wanted = cx.dims(1, "shape")
-    shape = broadcast((cx.shape(), wanted))
-    for given, dim in zip(reversed(wanted), reversed(shape), strict=False):  # 1, or what comes out
-        if given not in (1, dim):
-            cx.scope.assume(Requirement(given, ONE_OR_EQUAL, dim, "x and the shape must broadcast"))
-    return broadcasted(cx, cx.x(), shape)
+    own, wanted = cx.shape(), cx.dims(1, "shape")
+    for size, given in zip(reversed(own), reversed(wanted), strict=False):
+        if isinstance(given, Expr) and size not in (1, given):
+            # where x has a number, it is known what comes out, and x is read alike whatever the symbol is
+            relation = ONE_OR_EQUAL if isinstance(size, int) else ALIKE
+            cx.scope.assume(Requirement(given, relation, size, "x and the shape must broadcast"))
+    return broadcasted(cx, cx.x(), broadcast((own, wanted)))
 
 
 def tile(cx: NodeContext) -> Value:

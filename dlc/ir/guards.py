@@ -11,16 +11,16 @@ Where a guard of `main` itself says that a named dimension equals something, the
 else. So types that had to be equal are equal to all passes. Inputs are then no longer of the types that the model
 declares; those stand in the attribute `declared` of `main`.
 
-Sizes of inputs that meet in an axis that broadcasts may be equal, or one of them 1. A model that has such pairs gets two
-bodies. In `main` all pairs are equal: names are replaced as above, and there are no guards for the pairs, which are the
-attribute `pairs`; a run whose sizes make them all equal takes it. Any other run takes `general`, where guards refuse what
-does not fit, and a `graph.broadcast` stands wherever an operand may be repeated. An operand without one that has another
-size than the result in some axis, neither of them 1, is as large as that for the sizes that come: no pass need ask.
+Sizes of inputs that meet in an axis that broadcasts may be equal, or one of them 1. A model that has such pairs gets
+two bodies. In `main` all pairs are equal: names are replaced as above, and there are no guards for the pairs, which are
+the attribute `pairs`; a run whose sizes make them all equal takes it. Any other run takes `general`, where guards
+refuse what does not fit, and a `graph.broadcast` stands wherever an operand may be repeated. An operand without one
+that differs from the result along some axis and is not 1 there has that size in all runs: no pass need ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import reduce
 from math import gcd

@@ -9,7 +9,7 @@ import numpy as np
 
 from dlc.errors import UserError
 from dlc.record import record
-from dlc.runtime.dims import compile_expr
+from dlc.runtime.dims import Values, compile_expr
 from dlc.runtime.session import CompiledModel
 
 Probe = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -35,7 +35,8 @@ class Profiler:
     def __init__(self, model: CompiledModel, feeds: Mapping[str, object]) -> None:
         self.model = model
         self.feeds = feeds
-        rows = model.metadata.extra.get("calls")
+        extra = model.metadata.extra
+        rows = extra.get("calls")
         library = model.artifact.library
         if not isinstance(rows, list) or not hasattr(library, "dlc_profile"):
             raise UserError(f"{model.artifact.path} was compiled by a dlc that could not profile yet",
@@ -46,18 +47,14 @@ class Profiler:
         with model.state() as state:
             dims = state.dims
             slots = model.metadata.slots
-        if not all(len({compile_expr(side, slots)(dims) for side in pair}) == 1 for pair in self.pairs()):
-            rows = model.metadata.extra["general_calls"]  # sizes that broadcast: the second body has run
+        general = extra.get("general_calls")
+        if isinstance(general, list) and not same_sizes(extra.get("pairs"), slots, dims):
+            rows = general
         self.stamps = np.zeros((len(rows) + 1, 2), np.int64)
         self.calls = [
             Call(kernel, node, *(compile_expr(size, slots)(dims) for size in (plain, size, *(own or [plain]))))
             for kernel, node, plain, size, *own in rows  # older libraries know the plain algorithm's operations alone
         ]
-
-    def pairs(self) -> list[list[int | str]]:
-        """The sizes that are equal where the first of two bodies runs."""
-        found = self.model.metadata.extra.get("pairs", [])
-        return found if isinstance(found, list) else []
 
     def run(self, probe: Callable[[], None] | None = None) -> np.ndarray:
         """Nanoseconds of each call in one run; `probe` is called between the kernels, outside of their time."""
@@ -70,3 +67,10 @@ class Profiler:
             with self.model.state() as state:
                 self.switch(state.arguments[0], None, None, None)
         return self.stamps[1:, 0] - self.stamps[:-1, 1]
+
+
+def same_sizes(pairs: object, slots: Mapping[str, int], dims: Values) -> bool:
+    """Whether all sizes that may broadcast are equal, so that the first of a model's two bodies runs."""
+    return isinstance(pairs, list) and all(
+        len({compile_expr(side, slots)(dims) for side in pair}) == 1 for pair in pairs
+    )

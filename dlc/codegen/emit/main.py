@@ -3,8 +3,8 @@
     i32 dlc_main(ptr ctx, ptr dims, ptr buffers, ptr workspace)
 
 `buffers` holds the caller's inputs, then the outputs. Each kernel gets an array of pointers; its chunks are handed to
-the thread pool. A size that a kernel finds out is read from `dims` once the kernel has run. Of two bodies each is such a
-function, and `dlc_main` calls the one for the sizes in `dims`.
+the thread pool. A size that a kernel finds out is read from `dims` once the kernel has run. Of two bodies each is such
+a function, and `dlc_main` calls the one for the sizes in `dims`.
 """
 
 from __future__ import annotations

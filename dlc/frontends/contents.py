@@ -184,7 +184,15 @@ def least(left: Dim, right: Dim) -> Dim:
 
 
 def greatest(left: Dim, right: Dim) -> Dim:
+    if left == 0 or right == 0:
+        return positive_part(as_expr(left) + right)
     return _reduced(maximum(left, right))
+
+
+def positive_part(expr: Expr) -> Dim:
+    """max(0, a - b) as a - min(a, b), which is what slices make of such sizes too."""
+    added = Expr(tuple((monomial, factor) for monomial, factor in expr.terms if factor > 0))
+    return as_dim(added - least(added, added - expr))
 
 
 def _reduced(expr: Expr) -> Dim:

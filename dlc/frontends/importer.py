@@ -66,6 +66,10 @@ class Scope:
         if not holds:
             self.importer.relied_on.append(need)
 
+    def assure(self, op: Op) -> None:
+        """What this op declares need not be asked for: its attributes are made so."""
+        self.importer.sure.add(op)
+
     def unique(self, text: str) -> str:
         """A symbol that no dimension of the model has."""
         return self.importer.unique(symbol_name(text))
@@ -90,6 +94,7 @@ class Importer:
         self.problems: list[UnsupportedOp] = []
         self.relied_on: list[Requirement] = []  # by the node that is being imported
         self.needs: dict[Op, tuple[Requirement, ...]] = {}  # of ops, besides what they declare
+        self.sure: set[Op] = set()  # whose attributes were made so that what they declare holds
         self.node_types: dict[Op, str] = {}  # which operator of the model an op comes from
         self.symbols: set[str] = set()
 
@@ -130,7 +135,7 @@ class Importer:
         func.attrs["outputs"] = tuple(each.name for each in self.model.graph.outputs)
         module = Module(self.pool, name=self.model.name, files=self.model.files)
         module.add(func)
-        insert_guards(func, self.needs, lambda op: self.node_types.get(op) or plain_name(op))
+        insert_guards(func, self.needs, lambda op: self.node_types.get(op) or plain_name(op), self.sure)
         return module
 
     def _add_inputs(self, scope: Scope, inputs: Sequence[ValueRecord], shapes: Mapping[str, Shape]) -> None:

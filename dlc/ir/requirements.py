@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from dlc.ir.core import Op
-from dlc.ir.expr import Compound, Dim, Expr, as_expr, bounds
+from dlc.ir.expr import Dim, Expr, as_expr, bounds
+from dlc.ir.expr_cases import never_negative
 from dlc.ir.types import TensorType
 from dlc.record import record
 
@@ -49,27 +50,11 @@ def decided(surplus: Expr, relation: str) -> bool | None:
     """What is known of a requirement by its surplus, every symbol being a size."""
     if surplus.is_const:
         return surplus.value >= 0 if relation == AT_LEAST else surplus.value == 0
-    low, high = bounds(surplus, dict.fromkeys(surplus.symbols(), (0, None)))
-    if relation == AT_LEAST and _never_negative(surplus):
+    if relation == AT_LEAST and never_negative(surplus):
         return True
+    low, high = bounds(surplus, dict.fromkeys(surplus.symbols(), (0, None)))
     outside = (high is not None and high < 0) or (relation != AT_LEAST and low is not None and low > 0)
     return False if outside else None
-
-
-def _never_negative(surplus: Expr) -> bool:
-    """Whether an expression of sizes is visibly at least 0.
-
-    What is taken off as a minimum, as in ``n - min(n, 9)``, is no more than either of the two.
-    """
-    low = bounds(surplus, dict.fromkeys(surplus.symbols(), (0, None)))[0]
-    if low is not None and low >= 0:
-        return True
-    for monomial, factor in surplus.terms:
-        atom = monomial[0] if len(monomial) == 1 else ""
-        if isinstance(atom, Compound) and atom.kind == ("min" if factor < 0 else "max"):
-            rest = surplus - Expr(((monomial, factor),))
-            return any(_never_negative(rest + side * factor) for side in (atom.left, atom.right))
-    return False
 
 
 def fulfilled(left: int, relation: str, right: int) -> bool:
@@ -116,9 +101,10 @@ def broadcast_alike(shapes: Sequence[Sequence[Dim]], text: str) -> Iterator[Requ
                     yield Requirement(a, EQUAL, b, text)
 
 
-def requirements(op: Op) -> Iterator[Requirement]:
+def requirements(op: Op, declared: bool = True) -> Iterator[Requirement]:
     """All that an op needs of sizes: what it declares, and that the sizes of its results are possible ones."""
-    yield from op.requires()
+    if declared:
+        yield from op.requires()
     for value in op.results:
         if isinstance(value.type, TensorType):
             yield from _possible(value.type)

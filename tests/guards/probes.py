@@ -19,7 +19,7 @@ from dlc.errors import DlcError
 from dlc.ir.core import Block, Location, Module, Op
 from dlc.ir.eval.interpreter import evaluate_op
 from dlc.ir.expr import Dim, Expr, as_expr, sym
-from dlc.ir.guards import renamed
+from dlc.ir.guards import Names, renamed
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.requirements import EQUAL, requirements
 from dlc.ir.types import UI8, TensorType, scalar_of
@@ -172,15 +172,15 @@ class Probe:
     def concrete(self, numbers: Numbers) -> Op:
         """The op with numbers for all sizes."""
         values = {name: as_expr(number) for name, number in numbers.items()}
-        types = [renamed(kind, values) for kind in self.types[: self.used]]
-        attrs = {key: renamed(value, values) for key, value in self.attrs.items()}
+        types = [renamed(kind, Names(values)) for kind in self.types[: self.used]]
+        attrs = {key: renamed(value, Names(values)) for key, value in self.attrs.items()}
         return self.kind(*Block(types).args, **attrs)
 
     def knowing(self, names: frozenset[str]) -> Probe:
         """The same with numbers in the place of some symbols."""
         known = {name: as_expr(self.base[name]) for name in names}
-        types = tuple(renamed(kind, known) for kind in self.types)
-        attrs = {key: renamed(value, known) for key, value in self.attrs.items()}
+        types = tuple(renamed(kind, Names(known)) for kind in self.types)
+        attrs = {key: renamed(value, Names(known)) for key, value in self.attrs.items()}
         base = {name: size for name, size in self.base.items() if name not in names}
         return replace(self, types=types, attrs=attrs, base=base)  # type: ignore[arg-type]
 

@@ -143,7 +143,22 @@ ROWS = (
     Row(
         "a slice beyond its axis",
         one("Slice", {"x": f32("n")}, {"y": "f32"}, {"from": whole(3), "to": whole(-2)}),
-        ({"x": (8,)}, {"x": (5,)}),
-        (({"x": (4,)}, ("Slice 'the_node'", "n = 4")), ({"x": (1,)}, ("Slice 'the_node'", "n = 1"))),
+        ({"x": (8,)}, {"x": (5,)}, {"x": (4,)}, {"x": (1,)}, {"x": (0,)}),
+        (),
+    ),
+    Row(
+        "a table that is too short",
+        model(
+            [
+                node("Shape", ["x"], ["length"], start=1, end=2),
+                node("Slice", ["table", "zero", "length", "axis"], ["row"], "cut"),
+                node("Add", ["x", "row"], ["y"], "the_node"),
+            ],
+            {"x": f32("n", "m", 4)},
+            {"y": "f32"},
+            {"table": weight(1, 9, 4), "zero": whole(0), "axis": whole(1)},
+        ),
+        ({"x": (2, 9, 4)}, {"x": (2, 3, 4)}, {"x": (0, 1, 4)}),
+        (({"x": (2, 12, 4)}, ("Add 'the_node'", "broadcast", "m = 12 (dimension 1 of input 'x')")),),
     ),
 )

@@ -60,7 +60,7 @@ class Scope:
         self.names: dict[str, Item | None] = {}
 
     def assume(self, need: Requirement) -> None:
-        """Rely on something that no op of the node declares: the node's first op asks for it. Raises Unsupported."""
+        """Rely on something that no op of the node declares: the node's ops ask for it. Raises Unsupported."""
         if (holds := need.holds()) is False:
             raise Unsupported(f"{need.sentence}, got {need.left} and {need.right}")
         if not holds:
@@ -282,9 +282,9 @@ class Importer:
             raise Unsupported(problem)
         for op in made:
             self.node_types.setdefault(op, cx.node.op_type)
-        if own := next((op for op in made if op.loc == cx.builder.loc), None):  # not a weight that it brought in
-            self.needs[own] = tuple(self.relied_on)
-        else:
+        own = [op for op in made if op.loc == cx.builder.loc]  # not a weight that it brought in
+        self.needs |= dict.fromkeys(own, tuple(self.relied_on))  # the first that is not dropped asks for it
+        if not own:
             self._require_now(cx)
         self.relied_on = outer
         found = enough(outputs, cx.node)

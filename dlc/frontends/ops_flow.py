@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlc.frontends.build import assume_equal, reshaped, shape_of, sliced
+from dlc.frontends.build import assume_parts, reshaped, shape_of, sliced
 from dlc.frontends.contents import is_symbolic
 from dlc.frontends.context import Handler, Item, NodeContext, Unsupported
 from dlc.frontends.ops_shape import known
@@ -92,7 +92,7 @@ def split(cx: NodeContext) -> Item:
     given = cx.contents(1) if cx.has(1) else np.array(1)
     if cx.has(1) and (given is None or given.ndim == 1):
         sizes = cx.dims(1, "split")
-        assume_equal(cx, dim, dim_sum(sizes), "the sizes of the parts must add up to the axis")
+        assume_parts(cx, dim, sizes)
     else:
         sizes = _sizes_by(dim, cx.numbers(1, "split")[0] if cx.has(1) else 1)
     parts: list[Item] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlc.frontends.build import (
-    assume_equal,
+    assume_parts,
     broadcasted,
     cast,
     padded,
@@ -32,7 +32,7 @@ from dlc.frontends.slices import cut, split_evenly
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_math import Add, Equal, GreaterEqual, LessEqual, Mul, Where
 from dlc.ir.dialects.graph_shape import Concat, Iota, ReverseSequence, Slice, Tile, Trilu
-from dlc.ir.dialects.shape_rules import broadcast, dim_sum, tensor
+from dlc.ir.dialects.shape_rules import broadcast, tensor
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
 from dlc.ir.expr_cases import never_negative
 from dlc.ir.requirements import ONE_OR_EQUAL, Requirement
@@ -230,7 +230,7 @@ def split(cx: NodeContext) -> list[Value]:
     sizes = split_sizes(cx, shape_of(x)[axis], len(cx.node.outputs))
     if len(sizes) != len(cx.node.outputs):
         raise Unsupported(f"it has {len(sizes)} sizes for {len(cx.node.outputs)} outputs")
-    assume_equal(cx, shape_of(x)[axis], dim_sum(sizes), "the sizes of the parts must add up to the axis")
+    assume_parts(cx, shape_of(x)[axis], sizes)
     for size in sizes:
         parts.append(sliced(cx, x, axis, as_dim(start), size))
         start = start + size

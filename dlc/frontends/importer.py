@@ -24,7 +24,7 @@ from dlc.frontends.known import known_element, known_results
 from dlc.frontends.later import has_standard_function, newest_opset, standard_function
 from dlc.frontends.preconditions import PRECONDITIONS
 from dlc.frontends.records import FunctionRecord, GraphRecord, ModelRecord, NodeRecord, TensorRecord, ValueRecord
-from dlc.frontends.symbols import InputShapes, Shape, input_shapes, symbol_name
+from dlc.frontends.symbols import InputShapes, Shape, input_shapes
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_flow import Require
@@ -72,7 +72,7 @@ class Scope:
 
     def unique(self, text: str) -> str:
         """A symbol that no dimension of the model has."""
-        return self.importer.unique(symbol_name(text))
+        return self.importer.unique(text)
 
     def find(self, name: str, node: NodeRecord) -> Item | None:
         scope: Scope | None = self

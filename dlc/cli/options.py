@@ -31,7 +31,8 @@ target_option = click.option(
 )
 shape_option = click.option(
     "--input-shape", "input_shapes", multiple=True, metavar="NAME=1x3x224x224",
-    help="Fix or name the dimensions of an input. Commas instead of x where a name holds an x, quotes around names that are no words.",
+    help="Fix or name the dimensions of an input. Commas instead of x where a name holds an x, quotes around a name "
+    "that is no word.",
 )  # fmt: skip
 level_option = click.option(
     "-O", "opt_level", type=click.IntRange(0, 3), default=3, show_default=True, help="Optimisation level."

@@ -187,7 +187,7 @@ def spec(name: str, kind: Type, names: Container[str]) -> dict[str, object]:
 
 
 def shown_dim(value: Dim, names: Container[str]) -> int | str:
-    """As `dlc.runtime.spec` has it: a name as it is; an expression that reads like one of the names stands in brackets."""
+    """As `dlc.runtime.spec` has it: a name as it is, in brackets an expression that reads like one of the names."""
     if isinstance(value, int):
         return value
     if (symbol := symbol_in(value)) is not None:

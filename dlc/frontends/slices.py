@@ -6,6 +6,8 @@ right at all sizes. Forms are those that say most: the last k of n begin at ``n 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from dlc.frontends.contents import greatest, least, positive_part
 from dlc.frontends.context import Unsupported
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
@@ -82,4 +84,4 @@ def split_evenly(dim: Dim, count: int) -> Shape:
     """The sizes of `count` parts: all as large as the first as far as it goes, then one that is smaller, then none."""
     part = as_dim(ceil_div(dim, count))
     ends = [_least(as_expr(part) * number, dim) for number in range(count + 1)]
-    return tuple(as_dim(as_expr(end) - start) for start, end in zip(ends, ends[1:], strict=False))
+    return tuple(as_dim(as_expr(end) - start) for start, end in pairwise(ends))

@@ -91,7 +91,8 @@ class Bindings:
         known = self.values.get(symbol, given)
         if known != given:
             raise UserError(
-                f"input_shapes gives '{name_of(symbol)}' as {readable(given)} in '{name}' and as {readable(known)} in '{self.origin[symbol]}'"
+                f"input_shapes gives '{name_of(symbol)}' as {readable(given)} in '{name}' and as {readable(known)} in "
+                f"'{self.origin[symbol]}'"
             )
         self.values[symbol] = given
         self.origin.setdefault(symbol, name)

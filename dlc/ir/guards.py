@@ -116,8 +116,8 @@ class _Guarding:
     def learn(self, surplus: Expr, equal: bool) -> None:
         """Remember what decides minima from here on."""
         facts = (*self.facts, *facts_of(surplus, equal))
-        named = (each.substitute(self.equals) for each in facts)
-        self.facts = tuple(dict.fromkeys(each for each in named if not each.is_const and not each.symbols() & self.found))
+        named = dict.fromkeys(each.substitute(self.equals) for each in facts)
+        self.facts = tuple(each for each in named if not each.is_const and not each.symbols() & self.found)
 
     def rename(self, surplus: Expr) -> None:
         """Replace a name that `surplus` = 0 makes equal to something by that, if it says as much about the size."""

@@ -1,6 +1,6 @@
 """Dimension expressions: integers, names, + - * // % min max and parentheses, compiled to closures.
 
-A name that is no plain word stands in quotes, as JSON has them: a model file may call a dimension "batch size" or "n+1".
+A name that is no plain word stands in quotes, as in JSON: a model file may call a dimension "batch size" or "n+1".
 An artefact is a file from elsewhere, so its expressions are taken apart by `ast` and never evaluated as Python.
 """
 

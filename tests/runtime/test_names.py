@@ -125,7 +125,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_command_line_takes_them(folder: Path) -> None:
-    shown = succeed("run", "odd.onnx", "--random", "--json", "--dim", "n+1=5", "--dim", "batch size=2", "--dim", "a=b=1")
+    sizes = ("--dim", "n+1=5", "--dim", "batch size=2", "--dim", "a=b=1")
+    shown = succeed("run", "odd.onnx", "--random", "--json", *sizes)
     assert '"shape": [\n      7,\n      2\n    ]' in shown
     named = "no dimension 'n', its named dimensions are: 'n+1', 'batch size', 'a=b', '3'"
     assert named in refused("run", "odd.onnx", "--random", "--dim", "n=5")

@@ -48,7 +48,8 @@ def message(op: Require, origins: dict[str, str]) -> str:
 
 
 def side(dim: Dim, number: int) -> str:
-    return f"{{{number}}}" if as_expr(dim).is_const or as_expr(dim).is_symbol else f"{escaped(readable(dim))} = {{{number}}}"
+    said = as_expr(dim).is_const or as_expr(dim).is_symbol  # by the number itself, or behind it
+    return f"{{{number}}}" if said else f"{escaped(readable(dim))} = {{{number}}}"
 
 
 def with_value(symbol: str) -> str:

@@ -12,7 +12,9 @@ from functools import lru_cache
 
 from dlc.ir.core import Attribute, Op, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
-from dlc.ir.expr import Expr, Range, simplify, sym
+from dlc.ir.expr import Expr, sym
+from dlc.ir.expr_bounds import Range, last_index
+from dlc.ir.simplify import simplify
 from dlc.record import record
 
 # op -> (operands before the index operands, attributes that hold expressions)
@@ -212,8 +214,7 @@ def clone_with(op: Op, mapping: Substitution) -> Op:
 
 def note_range(op: loop.For, mapping: Substitution) -> None:
     if op.lower.is_const:
-        high = op.upper.value - 1 if op.upper.is_const else None
-        mapping.ranges[op.variable] = (op.lower.value, high)
+        mapping.ranges[op.variable] = (op.lower.value, last_index(op.upper))
 
 
 def full_when_valid(op: Op, attrs: Mapping[str, Attribute]) -> dict[str, Attribute]:
@@ -236,9 +237,7 @@ def clone_region(region: Region, mapping: Substitution) -> Region:
         if isinstance(region.parent, loop.For) and block.args:
             old = region.parent
             if old.lower.is_const:
-                mapping.ranges[mapping.values[block.args[0]]] = (
-                    old.lower.value, old.upper.value - 1 if old.upper.is_const else None
-                )  # fmt: skip
+                mapping.ranges[mapping.values[block.args[0]]] = (old.lower.value, last_index(old.upper))
         for op in block.ops:
             new.append(clone_with(op, mapping))
     return copy

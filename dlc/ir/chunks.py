@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dlc.ir.core import Func
 from dlc.ir.dialects import loop
-from dlc.ir.expr import Expr, as_expr, bounds
+from dlc.ir.expr import Expr, as_expr
+from dlc.ir.expr_bounds import bounds
 
 
 def parallel_loops(func: Func) -> list[loop.For]:

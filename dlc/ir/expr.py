@@ -14,57 +14,11 @@ import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from math import gcd
 
+from dlc.ir.expr_atoms import Atom, Compound, Monomial, atom_key, monomial_key
+from dlc.ir.expr_bounds import NOTHING, Ranges, bounds, nonnegative
 from dlc.ir.expr_spelling import spelled
-
-Range = tuple[int | None, int | None]  # inclusive bounds; None: unbounded
-
-
-class Compound:
-    """A part of an expression that is no polynomial: ``//``, ``%``, ``min`` or ``max`` of two."""
-
-    __slots__ = ("_hash", "_key", "_names", "kind", "left", "right")
-
-    def __init__(self, kind: str, left: Expr, right: Expr) -> None:
-        self.kind = kind
-        self.left = left
-        self.right = right
-        self._hash = hash((kind, left, right))
-        self._key = ""
-        self._names: tuple[str, ...] | None = None
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Compound):
-            return NotImplemented
-        return self is other or (
-            self._hash == other._hash and (self.kind, self.left, self.right) == (other.kind, other.left, other.right)
-        )
-
-    def sort_key(self) -> str:
-        self._key = self._key or f"~{self.kind}({self.left}, {self.right})"
-        return self._key
-
-    def names(self) -> tuple[str, ...]:
-        """Its symbols, in order."""
-        if self._names is None:
-            self._names = tuple(sorted(self.left.symbols() | self.right.symbols()))
-        return self._names
-
-
-Atom = str | Compound
-Monomial = tuple[Atom, ...]
-
-
-def _atom_key(atom: Atom) -> str:
-    return atom if isinstance(atom, str) else atom.sort_key()
-
-
-@lru_cache(maxsize=1 << 14)
-def _monomial_key(monomial: Monomial) -> tuple[int, tuple[str, ...]]:
-    return (-len(monomial), tuple(map(_atom_key, monomial)))
 
 
 class Expr:
@@ -169,6 +123,8 @@ class Expr:
             return Expr((*rest.terms, ((), constant))) if constant else rest
         total = dict(self.terms)
         _add(total, other, 1)
+        if self.has_compounds() and other.has_compounds():
+            return _rejoined(total)
         return _normal(total)
 
     __radd__ = __add__
@@ -190,7 +146,7 @@ class Expr:
         total: dict[Monomial, int] = {}
         for left, a in self.terms:
             for right, b in other.terms:
-                monomial = tuple(sorted(left + right, key=_atom_key)) if left and right else left or right
+                monomial = tuple(sorted(left + right, key=atom_key)) if left and right else left or right
                 total[monomial] = total.get(monomial, 0) + a * b
         return _normal(total)
 
@@ -214,10 +170,7 @@ class Expr:
         """Replace symbols by expressions, at once."""
         if not values or values.keys().isdisjoint(self.symbols()):
             return self
-        total: dict[Monomial, int] = {}
-        for monomial, factor in self.terms:
-            _add(total, _product([_substitute_atom(atom, values) for atom in monomial]), factor)
-        return _normal(total)
+        return combine([([_substitute_atom(atom, values) for atom in m], factor) for m, factor in self.terms])
 
     def evaluate(self, values: Mapping[str, int]) -> int:
         """The value for given symbols; KeyError names a symbol that is missing."""
@@ -239,7 +192,7 @@ class Expr:
 def _normal(total: dict[Monomial, int]) -> Expr:
     if len(total) < 2:
         return Expr(tuple(term for term in total.items() if term[1]))
-    ordered = sorted(total, key=_monomial_key)
+    ordered = sorted(total, key=monomial_key)
     return Expr(tuple([(monomial, factor) for monomial in ordered if (factor := total[monomial])]))
 
 
@@ -252,11 +205,37 @@ def _add(total: dict[Monomial, int], expr: Expr, factor: int) -> None:
 def combination(exprs: Iterable[Expr], factors: Iterable[Expr]) -> Expr:
     """The sum of all expressions, each times its factor."""
     total: dict[Monomial, int] = {}
+    compounds = 0
     for expr, factor in zip(exprs, factors, strict=True):
+        compounds += expr.has_compounds()
         if factor.is_const:
             _add(total, expr, factor.value)
         else:
             _add(total, expr * factor, 1)
+    return _rejoined(total) if compounds > 1 else _normal(total)
+
+
+def combine(terms: Iterable[tuple[list[Expr], int]]) -> Expr:
+    """The sum of products, each times a number."""
+    total: dict[Monomial, int] = {}
+    count = 0
+    for factors, number in terms:
+        _add(total, _product(factors), number)
+        count += 1
+    return _rejoined(total) if count > 1 else _normal(total)
+
+
+def _rejoined(total: dict[Monomial, int]) -> Expr:
+    """Terms that are collected, with ``(x // n) * n + x % n`` made x again: an axis that is split and joined."""
+    for monomial, factor in tuple(total.items()):
+        rest = monomial[0] if len(monomial) == 1 else ""
+        if isinstance(rest, str) or rest.kind != "%" or not factor:
+            continue
+        quotient = _divide(rest.left, rest.right) * rest.right * factor
+        if quotient.terms and all(total.get(each) == own for each, own in quotient.terms):
+            _add(total, quotient, -1)
+            del total[monomial]
+            _add(total, rest.left, factor)
     return _normal(total)
 
 
@@ -290,46 +269,116 @@ def _compound(kind: str, left: Expr, right: Expr) -> Expr:
 
 
 def _divide(left: Expr, right: Expr) -> Expr:
-    if right.is_const:
-        divisor = right.value
-        if divisor == 0:
-            raise ZeroDivisionError(f"{left} // 0")
-        if divisor == 1:
-            return left
-        if left.is_const:
-            return const(left.value // divisor)
-        if divisor > 0:
-            whole, rest = split_multiples(left, divisor)
-            if whole.terms:
-                return whole + _divide(rest, right)
-    elif left == right:
-        return const(1)
-    elif right.is_symbol and left.terms and all(right.terms[0][0][0] in m for m, _ in left.terms):
-        return _normal({_without(m, right.terms[0][0][0]): f for m, f in left.terms})
-    return ZERO if not left.terms else _compound("//", left, right)
-
-
-def _without(monomial: Monomial, atom: Atom) -> Monomial:
-    at = monomial.index(atom)
-    return monomial[:at] + monomial[at + 1 :]
+    if not right.is_const:
+        return _divide_by_sizes(left, right)
+    divisor = right.value
+    if divisor == 0:
+        raise ZeroDivisionError(f"{left} // 0")
+    if divisor == 1:
+        return left
+    if left.is_const:
+        return const(left.value // divisor)
+    if divisor < 0:
+        return _compound("//", left, right)
+    whole, rest = split_multiples(left, divisor)
+    if whole.terms:
+        return whole + _divide(rest, right)
+    common = gcd(divisor, *(factor for monomial, factor in left.terms if monomial))
+    if common > 1:  # what the constant adds beyond their common factor never carries
+        parts = [(monomial, factor // common) for monomial, factor in left.terms if monomial or factor >= common]
+        return _divide(Expr(tuple(parts)), const(divisor // common))
+    inner = left.terms[0][0][0] if len(left.varying.terms) == 1 and len(left.terms[0][0]) == 1 else ""
+    if not isinstance(inner, str) and left.terms[0][1] == 1:
+        if inner.kind == "//" and inner.right.is_const and inner.right.value > 0:  # (x // m + c) // n
+            return _divide(inner.left + inner.right * left.constant, inner.right * divisor)
+        low, high = bounds(left)
+        if low is not None and high is not None and low // divisor == high // divisor:
+            return const(low // divisor)
+    return _compound("//", left, right)
 
 
 def _modulo(left: Expr, right: Expr) -> Expr:
-    if right.is_const:
-        divisor = right.value
-        if divisor == 0:
-            raise ZeroDivisionError(f"{left} % 0")
-        if left.is_const:
-            return const(left.value % divisor)
-        if divisor == 1:
-            return ZERO
-        if divisor > 0:
-            left = split_multiples(left, divisor)[1]
-            if left.is_const:
-                return const(left.value % divisor)
-    elif left == right or not left.terms:
+    if not right.is_const:
+        return _divide_by_sizes(left, right, rest=True)
+    divisor = right.value
+    if divisor == 0:
+        raise ZeroDivisionError(f"{left} % 0")
+    if left.is_const:
+        return const(left.value % divisor)
+    if divisor == 1:
         return ZERO
+    if divisor < 0:
+        return _compound("%", left, right)
+    left = split_multiples(left, divisor)[1]
+    if left.is_const:
+        return const(left.value % divisor)
+    common = gcd(divisor, *(factor for monomial, factor in left.terms if monomial))
+    if common > 1:
+        parts = [(monomial, factor // common) for monomial, factor in left.terms if monomial or factor >= common]
+        return _modulo(Expr(tuple(parts)), const(divisor // common)) * common + left.constant % common
+    if left.has_compounds():
+        low, high = bounds(left)
+        if low is not None and high is not None and low // divisor == high // divisor:
+            return left - low // divisor * divisor
     return _compound("%", left, right)
+
+
+def _divide_by_sizes(left: Expr, right: Expr, rest: bool = False) -> Expr:
+    """The quotient (or the rest) of a division by an expression, which is not 0 wherever its value matters."""
+    if left == right or not left.terms:
+        return ONE if left.terms and not rest else ZERO
+    whole, over = divided(left, right)
+    if not over.terms or (nonnegative(over) and nonnegative(right - 1 - over)):
+        return over if rest else whole
+    shared, over, right = _reduced(over, right)
+    kind = "%" if rest else "//"
+    found = FOLD[kind](over, right) if right.is_const else _compound(kind, over, right)
+    return found * shared if rest else whole + found
+
+
+def divided(left: Expr, right: Expr) -> tuple[Expr, Expr]:
+    """(q, r) with ``left = q * right + r``: long division of polynomials by the first term of `right`."""
+    (lead, factor), *_ = right.terms
+    whole, rest, negative = ZERO, left, nonnegative(-right)
+    for monomial, own in left.terms:
+        if own % factor or negative or not (other := _without(monomial, lead)):
+            continue
+        part = Expr(((other[0], own // factor),))
+        over = rest - part * right
+        if nonnegative(over) or not nonnegative(rest):  # n by n + 1 is 0, and not 1 with a rest of -1
+            whole, rest = whole + part, over
+    return whole, rest
+
+
+def _without(monomial: Monomial, taken: Monomial) -> list[Monomial]:
+    """What is left of a product without some of its factors, if it has them all."""
+    left = list(monomial)
+    for atom in taken:
+        if atom not in left:
+            return []
+        left.remove(atom)
+    return [tuple(left)]
+
+
+def _reduced(left: Expr, right: Expr) -> tuple[Expr, Expr, Expr]:
+    """(s, a, b) with ``left = s * a`` and ``right = s * b``: the sizes and the number that all terms share."""
+    shared = left.terms[0][0]
+    for monomial, _ in (*left.terms, *right.terms):
+        others = list(monomial)
+        kept = []
+        for atom in shared:
+            if atom in others:
+                others.remove(atom)
+                kept.append(atom)
+        shared = tuple(kept)
+    common = gcd(*(factor for _, factor in (*left.terms, *right.terms)))
+    if not shared and common == 1:
+        return ONE, left, right
+
+    def without(expr: Expr) -> Expr:
+        return _normal({_without(monomial, shared)[0]: factor // common for monomial, factor in expr.terms})
+
+    return Expr(((shared, common),)), without(left), without(right)
 
 
 def split_multiples(expr: Expr, divisor: int) -> tuple[Expr, Expr]:
@@ -349,31 +398,44 @@ def split_multiples(expr: Expr, divisor: int) -> tuple[Expr, Expr]:
 
 
 def minimum(left: Expr | int, right: Expr | int) -> Expr:
-    return _extreme("min", as_expr(left), as_expr(right), min)
+    return extreme("min", as_expr(left), as_expr(right))
 
 
 def maximum(left: Expr | int, right: Expr | int) -> Expr:
-    return _extreme("max", as_expr(left), as_expr(right), max)
+    return extreme("max", as_expr(left), as_expr(right))
 
 
-def _extreme(kind: str, left: Expr, right: Expr, choose: Callable[[int, int], int]) -> Expr:
-    if left == right:
-        return left
-    if left.is_const and right.is_const:
-        return const(choose(left.value, right.value))
-    distance = left - right
-    if distance.is_const:
-        return left if choose(distance.value, 0) == distance.value else right
-    if str(right) < str(left):
-        left, right = right, left
-    return _compound(kind, left, right)
+def extreme(kind: str, left: Expr, right: Expr, ranges: Ranges = NOTHING) -> Expr:
+    """The minimum or maximum: a chain of members in order, none of which another one makes superfluous."""
+    kept: list[Expr] = []
+    for each in (*members(kind, left), *members(kind, right)):
+        if any(_never_decides(kind, each, other, ranges) for other in kept):
+            continue
+        kept = [other for other in kept if not _never_decides(kind, other, each, ranges)]
+        kept.append(each)
+    kept.sort(key=str)
+    return functools.reduce(lambda rest, each: _compound(kind, each, rest), reversed(kept))
+
+
+def members(kind: str, expr: Expr) -> list[Expr]:
+    """What `expr` is the minimum or maximum of; itself, if of nothing."""
+    atom = expr.terms[0][0][0] if len(expr.terms) == 1 and len(expr.terms[0][0]) == 1 else ""
+    if isinstance(atom, str) or atom.kind != kind or expr.terms[0][1] != 1:
+        return [expr]
+    return [*members(kind, atom.left), *members(kind, atom.right)]
+
+
+def _never_decides(kind: str, each: Expr, other: Expr, ranges: Ranges) -> bool:
+    """Whether `each` is never less (more) than `other` is, which is a member too."""
+    difference = each - other if kind == "min" else other - each
+    return nonnegative(difference, ranges)
 
 
 def ceil_div(left: Expr | int, right: int) -> Expr:
     return (as_expr(left) + (right - 1)) // right
 
 
-_FOLD: dict[str, Callable[[Expr, Expr], Expr]] = {"//": _divide, "%": _modulo, "min": minimum, "max": maximum}
+FOLD: dict[str, Callable[[Expr, Expr], Expr]] = {"//": _divide, "%": _modulo, "min": minimum, "max": maximum}
 
 
 def _substitute_atom(atom: Atom, values: Mapping[str, Expr | int]) -> Expr:
@@ -385,7 +447,7 @@ def _substitute_atom(atom: Atom, values: Mapping[str, Expr | int]) -> Expr:
 @lru_cache(maxsize=1 << 14)  # a kernel's accesses share most of their quotients
 def _substituted(atom: Compound, replacements: tuple[Expr | int | None, ...]) -> Expr:
     values = {name: new for name, new in zip(atom.names(), replacements, strict=True) if new is not None}
-    return _FOLD[atom.kind](atom.left.substitute(values), atom.right.substitute(values))
+    return FOLD[atom.kind](atom.left.substitute(values), atom.right.substitute(values))
 
 
 _NUMBERS: dict[str, Callable[[int, int], int]] = {"//": operator.floordiv, "%": operator.mod, "min": min, "max": max}
@@ -393,90 +455,6 @@ _NUMBERS: dict[str, Callable[[int, int], int]] = {"//": operator.floordiv, "%": 
 
 def _evaluate(atom: Compound, values: Mapping[str, int]) -> int:
     return _NUMBERS[atom.kind](atom.left.evaluate(values), atom.right.evaluate(values))
-
-
-# -- ranges: what simplifies an index of a split loop -----------------------------------------------------------------
-
-
-def bounds(expr: Expr, ranges: Mapping[str, Range]) -> Range:
-    """Inclusive bounds of `expr` when each symbol lies in its range (interval arithmetic; None where unknown)."""
-    low: int | None = 0
-    high: int | None = 0
-    for monomial, factor in expr.terms:
-        a, b = _monomial_bounds(monomial, ranges)
-        if factor < 0:
-            a, b = b, a
-        low = None if low is None or a is None else low + a * factor
-        high = None if high is None or b is None else high + b * factor
-    return low, high
-
-
-def _monomial_bounds(monomial: Monomial, ranges: Mapping[str, Range]) -> Range:
-    parts = [ranges.get(a, (None, None)) if isinstance(a, str) else _compound_bounds(a, ranges) for a in monomial]
-    low, high = parts[0] if parts else (1, 1)
-    for a, b in parts[1:]:
-        if a is None or a < 0 or low is None or low < 0:  # products of possibly negative factors: keep it simple
-            corners = [x * y for x in (low, high) for y in (a, b) if x is not None and y is not None]
-            known = len(corners) == 4
-            low, high = (min(corners), max(corners)) if known else (None, None)
-        else:
-            low, high = low * a, None if high is None or b is None else high * b
-    return low, high
-
-
-def _compound_bounds(atom: Compound, ranges: Mapping[str, Range]) -> Range:
-    left, right = bounds(atom.left, ranges), bounds(atom.right, ranges)
-    match atom.kind:
-        case "//" if atom.right.is_const and atom.right.value > 0:
-            n = atom.right.value
-            return (None if left[0] is None else left[0] // n), (None if left[1] is None else left[1] // n)
-        case "//" if left[0] is not None and left[0] >= 0 and right[0] is not None and right[0] > 0:
-            return 0, left[1]
-        case "%" if right[0] is not None and right[0] > 0:
-            return 0, None if right[1] is None else right[1] - 1
-        case "min":
-            low = None if left[0] is None or right[0] is None else min(left[0], right[0])
-            highs = [h for h in (left[1], right[1]) if h is not None]
-            return low, min(highs) if highs else None
-        case "max":
-            lows = [x for x in (left[0], right[0]) if x is not None]
-            high = None if left[1] is None or right[1] is None else max(left[1], right[1])
-            return max(lows) if lows else None, high
-    return None, None
-
-
-def simplify(expr: Expr, ranges: Mapping[str, Range]) -> Expr:
-    """Rewrite quotients, remainders, minima and maxima that the ranges of the symbols decide."""
-    if not expr.has_compounds():
-        return expr
-    total: dict[Monomial, int] = {}
-    for monomial, factor in expr.terms:
-        parts = [sym(atom) if isinstance(atom, str) else _simplify_atom(atom, ranges) for atom in monomial]
-        _add(total, _product(parts), factor)
-    return _normal(total)
-
-
-def _simplify_atom(atom: Compound, ranges: Mapping[str, Range]) -> Expr:
-    return _simplified(atom, tuple(map(ranges.get, atom.names())))
-
-
-@lru_cache(maxsize=1 << 14)
-def _simplified(atom: Compound, limits: tuple[Range | None, ...]) -> Expr:
-    ranges = {name: limit for name, limit in zip(atom.names(), limits, strict=True) if limit is not None}
-    left, right = simplify(atom.left, ranges), simplify(atom.right, ranges)
-    if atom.kind in ("//", "%") and right.is_const and right.value > 0:
-        whole, rest = split_multiples(left, right.value)
-        low, high = bounds(rest, ranges)
-        if low is not None and high is not None and low // right.value == high // right.value:
-            quotient = low // right.value
-            return whole + quotient if atom.kind == "//" else rest - quotient * right.value
-    if atom.kind in ("min", "max"):
-        low, high = bounds(left - right, ranges)
-        if low is not None and low >= 0:
-            return left if atom.kind == "max" else right
-        if high is not None and high <= 0:
-            return right if atom.kind == "max" else left
-    return _FOLD[atom.kind](left, right)
 
 
 # -- dimensions -------------------------------------------------------------------------------------------------------

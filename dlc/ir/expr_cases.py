@@ -5,24 +5,21 @@ rest of the expression. For guards and for what an importer builds, not for indi
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
 from functools import lru_cache
-from math import gcd
 
-from dlc.ir.expr import Atom, Compound, Expr, Monomial, bounds, const, maximum, minimum, sym
+from dlc.ir.expr import FOLD, Expr, const, members, sym
+from dlc.ir.expr_atoms import Atom, Compound, Monomial
+from dlc.ir.expr_bounds import bounds, nonnegative
 
 Facts = tuple[Expr, ...]  # each is at least 0
 MOST_STEPS, MOST_CLAIMS = 100, 30  # beyond that nothing is proved
-_FOLD: dict[str, Callable[[Expr, Expr], Expr]] = {
-    "//": operator.floordiv, "%": operator.mod, "min": minimum, "max": maximum,
-}  # fmt: skip
 
 
 @lru_cache(maxsize=1 << 12)
 def never_negative(expr: Expr, facts: Facts = ()) -> bool:
     """Whether `expr` is visibly at least 0 at all sizes (0 or more each) at which all `facts` are."""
-    if _visibly(expr):
+    if nonnegative(expr):
         return True
     if not facts and not expr.has_compounds():
         return False
@@ -30,7 +27,7 @@ def never_negative(expr: Expr, facts: Facts = ()) -> bool:
 
 
 def _least(expr: Expr) -> int | None:
-    return bounds(expr, dict.fromkeys(expr.symbols(), (0, None)))[0]
+    return bounds(expr)[0]
 
 
 def _visibly(expr: Expr) -> bool:
@@ -63,17 +60,24 @@ class _Cases:
     def __init__(self) -> None:
         self.left = MOST_STEPS
 
-    def hold(self, expr: Expr, facts: Facts) -> bool:
+    def hold(self, expr: Expr, facts: Facts, defined: frozenset[Compound] = frozenset()) -> bool:
         self.left -= 1
         if self.left < 0:
             return False
-        if _visibly(expr) or _contradict((-expr - 1, *facts)):
+        if nonnegative(expr) or _contradict((-expr - 1, *facts)):
             return True
-        if (extreme := _first_extreme((expr, *facts))) is not None:
-            return all(self._holds_as(number, extreme, expr, facts) for number in range(len(extreme_members(extreme))))
-        return any(self.hold(each, facts) for each in _without_quotient(expr))
+        if (extreme := _first_atom((expr, *facts), ("min", "max"))) is not None:
+            numbers = range(len(extreme_members(extreme)))
+            return all(self._holds_as(number, extreme, expr, facts, defined) for number in numbers)
+        if (quotient := _first_atom((expr, *facts), ("//",), defined)) is None:
+            return False
+        times = Expr((((quotient,), 1),)) * quotient.right
+        what_it_is = (quotient.left - times, times + (quotient.right - 1) - quotient.left)
+        return self.hold(expr, (*facts, *what_it_is), defined | {quotient})
 
-    def _holds_as(self, number: int, extreme: Compound, expr: Expr, facts: Facts) -> bool:
+    def _holds_as(
+        self, number: int, extreme: Compound, expr: Expr, facts: Facts, defined: frozenset[Compound]
+    ) -> bool:  # fmt: skip
         members = extreme_members(extreme)
         value = members[number]
         sign = 1 if extreme.kind == "min" else -1
@@ -83,49 +87,21 @@ class _Cases:
         except ZeroDivisionError:
             return False
         new = tuple(dict.fromkeys(each for each in (*replaced[1:], *others) if not each.is_const or each.value < 0))
-        return self.hold(replaced[0], new)
+        return self.hold(replaced[0], new, defined)
 
 
-def _first_extreme(exprs: Sequence[Expr]) -> Compound | None:
-    atoms = (atom for expr in exprs for monomial, _ in expr.terms for atom in monomial)
-    return next((atom for atom in atoms if isinstance(atom, Compound) and atom.kind in ("min", "max")), None)
+def _first_atom(exprs: Sequence[Expr], kinds: Container[str], but: Container[Compound] = ()) -> Compound | None:
+    """The first minimum or maximum, or quotient by a positive number."""
+    for atom in (atom for expr in exprs for monomial, _ in expr.terms for atom in monomial):
+        if not isinstance(atom, str) and atom.kind in kinds and atom not in but:
+            if atom.kind != "//" or (atom.right.is_const and atom.right.value > 0):
+                return atom
+    return None
 
 
 def extreme_members(atom: Compound) -> list[Expr]:
-    """What a minimum or maximum is taken of, those of the same kind inside included."""
-    members = []
-    for side in (atom.left, atom.right):
-        inner = single_atom(side)
-        members += extreme_members(inner) if inner is not None and inner.kind == atom.kind else [side]
-    return members
-
-
-def single_atom(expr: Expr) -> Compound | None:
-    """The quotient, remainder, minimum or maximum that an expression is; None if it is anything else."""
-    if len(expr.terms) != 1 or expr.terms[0][1] != 1 or len(expr.terms[0][0]) != 1:
-        return None
-    atom = expr.terms[0][0][0]
-    return atom if isinstance(atom, Compound) else None
-
-
-def _without_quotient(expr: Expr) -> list[Expr]:
-    """Expressions that are negative wherever `expr` is, and have a quotient less: n * (x // n) is x - n + 1 to x.
-
-    A multiple of `expr` is a multiple, so it is at least 0 where it is above -n.
-    """
-    for monomial, factor in expr.terms:
-        atom = monomial[0] if len(monomial) == 1 else ""
-        if isinstance(atom, str) or atom.kind != "//" or not atom.right.is_const or atom.right.value < 1:
-            continue
-        common = gcd(factor, atom.right.value)
-        times, slack = atom.right.value // common, atom.right.value // common - 1
-        rest = (expr - Expr(((monomial, factor),))) * times + slack
-        if factor < 0:
-            return [rest + atom.left * (factor // common)]
-        low = _least(atom.left)
-        least = rest + (atom.left - (atom.right.value - 1)) * (factor // common)
-        return [least, rest] if low is not None and low >= 0 else [least]
-    return []
+    """What a minimum or maximum is taken of."""
+    return members(atom.kind, Expr((((atom,), 1),)))
 
 
 def replaced_atom(expr: Expr, atom: Atom, value: Expr) -> Expr:
@@ -148,7 +124,7 @@ def _replaced_monomial(monomial: Monomial, atom: Atom, value: Expr) -> Expr:
         else:
             left, right = (replaced_atom(side, atom, value) for side in (each.left, each.right))
             same = left == each.left and right == each.right
-            product = product * (Expr((((each,), 1),)) if same else _FOLD[each.kind](left, right))
+            product = product * (Expr((((each,), 1),)) if same else FOLD[each.kind](left, right))
     return product
 
 
@@ -186,7 +162,7 @@ def assuming(expr: Expr, facts: Facts) -> Expr:
 
 def _atom_assuming(atom: Compound, facts: Facts) -> Expr:
     if atom.kind not in ("min", "max"):
-        return _FOLD[atom.kind](assuming(atom.left, facts), assuming(atom.right, facts))
+        return FOLD[atom.kind](assuming(atom.left, facts), assuming(atom.right, facts))
     sign = 1 if atom.kind == "min" else -1
     kept: list[Expr] = []
     for each in (assuming(member, facts) for member in extreme_members(atom)):
@@ -194,5 +170,5 @@ def _atom_assuming(atom: Compound, facts: Facts) -> Expr:
             kept = [other for other in kept if not never_negative((other - each) * sign, facts)] + [each]
     total = kept[0]
     for each in kept[1:]:
-        total = _FOLD[atom.kind](total, each)
+        total = FOLD[atom.kind](total, each)
     return total

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlc.ir.expr import Atom, Expr
+    from dlc.ir.expr import Expr
+    from dlc.ir.expr_atoms import Atom
 
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 _UNSAFE = re.compile(r"[^\w .:/+*-]")

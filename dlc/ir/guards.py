@@ -22,7 +22,8 @@ from math import gcd
 from dlc.errors import UserError
 from dlc.ir.core import Attribute, Block, Func, Op
 from dlc.ir.dialects.graph_flow import Require
-from dlc.ir.expr import Dim, Expr, as_dim, bounds
+from dlc.ir.expr import Dim, Expr, as_dim
+from dlc.ir.expr_bounds import bounds
 from dlc.ir.expr_cases import Facts, assuming, facts_of
 from dlc.ir.opdef import FINDS_SIZE
 from dlc.ir.requirements import AT_LEAST, EQUAL, Requirement, decided, requirements
@@ -128,7 +129,7 @@ class _Guarding:
             if abs(factor) != 1 or not surplus.is_linear_in(symbol):
                 continue
             other = surplus.substitute({symbol: 0}) * -factor
-            low = bounds(other, dict.fromkeys(other.symbols(), (0, None)))[0]
+            low = bounds(other)[0]
             if low is None or low < 0 or other.symbols() & self.found:
                 continue
             self.equals = {old: value.substitute({symbol: other}) for old, value in self.equals.items()}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from dlc.ir.core import Op
-from dlc.ir.expr import Dim, Expr, as_expr, bounds
+from dlc.ir.expr import Dim, Expr, as_expr
+from dlc.ir.expr_bounds import bounds
 from dlc.ir.expr_cases import never_negative
 from dlc.ir.types import TensorType
 from dlc.record import record
@@ -52,7 +53,7 @@ def decided(surplus: Expr, relation: str) -> bool | None:
         return surplus.value >= 0 if relation == AT_LEAST else surplus.value == 0
     if relation == AT_LEAST and never_negative(surplus):
         return True
-    low, high = bounds(surplus, dict.fromkeys(surplus.symbols(), (0, None)))
+    low, high = bounds(surplus)
     outside = (high is not None and high < 0) or (relation != AT_LEAST and low is not None and low > 0)
     return False if outside else None
 

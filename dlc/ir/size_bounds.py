@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dlc.ir.core import Func
-from dlc.ir.expr import Atom, Compound, Dim, Expr, as_expr, const, maximum, minimum, product, sym
+from dlc.ir.expr import Dim, Expr, as_expr, const, maximum, minimum, product, sym
+from dlc.ir.expr_atoms import Atom, Compound
 
 Uppers = Mapping[str, Expr]  # found symbol: its upper bound over other named dimensions
 

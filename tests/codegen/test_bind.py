@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from dlc.codegen.emit.bind import Guard, InputSites, Interface, Size
 from dlc.ir.dialects import run
-from dlc.ir.expr import Atom, Compound, Expr, as_dim, const, maximum, minimum, sym
+from dlc.ir.expr import Expr, as_dim, const, maximum, minimum, sym
+from dlc.ir.expr_atoms import Atom, Compound
 from dlc.ir.expr_text import parse_expr
 from dlc.ir.requirements import AT_LEAST, EQUAL, ONE_OR_EQUAL, fulfilled
 from tests.support.bindings import FINDS, HIGH, LOW, Model, simple

@@ -81,6 +81,9 @@ def test_what_sizes_decide_stays_simple() -> None:
     assert cut(N, -1, most, 1).size == least_of_one == cut(N, 0, 1, 1).size
     assert cut(N, 1, most, 1).size == cut(N, 0, -1, 1).size
     assert cut(N, 1, most, 2).size == N // 2
+    assert cut(cut(N, 1, most, 1).size, 1, most, 1).size == cut(N, 2, most, 1).size
+    assert cut(cut(N, 0, -1, 1).size, 1, -2, 1).size == cut(N, 1, -3, 1).size
+    assert cut(cut(N, 5, 8, 1).size, 1, most, 1).size == cut(N, 6, 8, 1).size
     assert cut(N, most, -most, -1) == Cut(N - 1, N, -1)
     assert cut(N, N // 2, most, 1) == Cut(N // 2, N - N // 2, 1)
 

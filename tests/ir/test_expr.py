@@ -1,32 +1,25 @@
 """The algebra of integer expressions against brute force."""
 
 import contextlib
+import functools
 import itertools
+import operator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlc.ir.expr import (
-    ZERO,
-    Compound,
-    Expr,
-    as_dim,
-    as_expr,
-    bounds,
-    ceil_div,
-    const,
-    maximum,
-    minimum,
-    product,
-    simplify,
-    split_multiples,
-    sym,
-)
+from dlc.ir.broadcast import broadcast_size
+from dlc.ir.expr import ZERO, Expr, as_dim, as_expr, ceil_div, const, maximum, minimum, product, split_multiples, sym
+from dlc.ir.expr_atoms import Compound
+from dlc.ir.expr_bounds import bounds
 from dlc.ir.expr_text import parse_expr
+from dlc.ir.simplify import simplify
 
-SYMBOLS = ("d0", "d1", "n")
+SYMBOLS = ("d0", "d1", "n", "m")
+SIZES = ("n", "m")  # named dimensions: at least 0
 small = st.integers(-12, 12)
+sizes = st.integers(0, 12)
 divisors = st.integers(1, 9)
 
 
@@ -76,12 +69,38 @@ def compose(parts):
 
 
 references = st.recursive(leaves, compose, max_leaves=8)
-environments = st.fixed_dictionaries(dict.fromkeys(SYMBOLS, small))
+environments = st.fixed_dictionaries({name: sizes if name in SIZES else small for name in SYMBOLS})
 
 
 @given(references, environments)
 def test_building_keeps_the_value(reference, env):
     assert reference.expr.evaluate(env) == reference.value(env)
+
+
+def compose_by_sizes(parts):
+    """What shapes are made of: also quotients and remainders by polynomials of sizes."""
+    by = st.tuples(st.integers(1, 4), st.lists(st.sampled_from(SIZES), max_size=2), st.integers(0, 2)).map(
+        lambda of: functools.reduce(
+            lambda a, name: a.combine(leaf_symbol(name), operator.mul, operator.mul), of[1], leaf_constant(of[0])
+        ).combine(leaf_constant(of[2]), operator.add, operator.add)
+    )
+    return compose(parts) | st.builds(
+        lambda a, b, kind: a.combine(b, *BY_CONSTANT[kind]), parts, by, st.sampled_from(list(BY_CONSTANT))
+    )
+
+
+shapes = st.recursive(leaves, compose_by_sizes, max_leaves=8)
+
+
+@settings(max_examples=400)
+@given(shapes, environments)
+def test_division_by_sizes_keeps_the_value(reference, env):
+    try:
+        wanted = reference.value(env)
+    except ZeroDivisionError:  # an axis of no elements: nobody asks for the quotient
+        return
+    assert reference.expr.evaluate(env) == wanted
+    assert parse_expr(str(reference.expr)) == reference.expr
 
 
 @given(references)
@@ -128,6 +147,8 @@ def test_equal_polynomials_are_equal_however_they_are_built(terms, random):
 
 @given(references, st.sampled_from(SYMBOLS), references, environments)
 def test_substitution_then_evaluation_is_evaluation_with_the_value(reference, name, inner, env):
+    if name in SIZES and inner.value(env) < 0:
+        return
     substituted = reference.expr.substitute({name: inner.expr})
     assert substituted.evaluate(env) == reference.expr.evaluate(env | {name: inner.value(env)})
 
@@ -138,6 +159,7 @@ def test_substitution_is_simultaneous():
 
 
 ranges = st.tuples(st.integers(-6, 6), st.integers(0, 5)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+size_ranges = st.tuples(st.integers(0, 6), st.integers(0, 5)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
 
 def points(limits):
@@ -145,7 +167,8 @@ def points(limits):
         yield dict(zip(limits, values, strict=True))
 
 
-@given(references, st.fixed_dictionaries(dict.fromkeys(SYMBOLS, ranges)))
+@settings(max_examples=60)
+@given(references, st.fixed_dictionaries({name: size_ranges if name in SIZES else ranges for name in SYMBOLS}))
 def test_simplify_and_bounds_hold_at_every_point_of_the_ranges(reference, limits):
     simpler = simplify(reference.expr, limits)
     low, high = bounds(reference.expr, limits)
@@ -161,10 +184,13 @@ half_open = st.one_of(
 )
 
 
+open_sizes = size_ranges | st.tuples(st.integers(0, 4), st.none())
+
+
 @given(
     references,
-    st.fixed_dictionaries(dict.fromkeys(SYMBOLS, ranges | half_open)),
-    st.lists(small, min_size=3, max_size=3),
+    st.fixed_dictionaries({name: open_sizes if name in SIZES else ranges | half_open for name in SYMBOLS}),
+    st.lists(small, min_size=4, max_size=4),
 )
 def test_simplify_holds_where_ranges_are_open(reference, limits, offsets):
     env = {}
@@ -203,7 +229,7 @@ def test_ceil_div(value, divisor):
 
 @given(references, references, st.sampled_from(["//", "%"]), environments)
 def test_division_by_an_expression(left, right, kind, env):
-    if right.value(env) == 0 or right.expr.is_const:
+    if right.value(env) <= 0 or right.expr.is_const:
         return
     quotient = left.expr // right.expr if kind == "//" else left.expr % right.expr
     wanted = left.value(env) // right.value(env) if kind == "//" else left.value(env) % right.value(env)
@@ -266,3 +292,104 @@ def test_dims():
     assert as_dim("n") == sym("n")
     assert product([2, sym("n"), 3]) == sym("n") * 6
     assert as_expr(4).is_const and not as_expr("n").is_const
+
+
+# -- what sizes decide -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("max(0, n)", "n"),
+        ("min(0, n)", "0"),
+        ("min(1, n + 1)", "1"),
+        ("max(n, max(m, n))", "max(m, n)"),
+        ("min(m, min(n, m) + 0)", "min(m, n)"),
+        ("min(n, n - min(n, 9))", "(-min(9, n) + n)"),
+        ("max(n - min(n, 9), 0)", "n - min(9, n)"),
+        ("((h + 1) // 2) // 2", "((h + 1) // 4)"),
+        ("((h + 1) // 2 + 1) // 2", "((h + 3) // 4)"),
+        ("(4 * n + 3) // 8", "(n // 2)"),
+        ("(4 * n + 3) % 8", "(n % 2) * 4 + 3"),
+        ("(b * 4 * s) // s", "b * 4"),
+        ("(b * 4 * s) // (4 * s)", "b"),
+        ("(b * 4 * s) // (s * 2 * m)", "((b * 2) // m)"),
+        ("(b * s + b) // (s + 1)", "b"),
+        ("(b * s + b + s) % (s + 1)", "s"),
+        ("n // (n + 1)", "0"),
+        ("(d0 // n) * n + d0 % n", "d0"),
+        ("(d0 // 4) * 12 + d0 % 4 * 3", "d0 * 3"),
+    ],
+)
+def test_sizes_decide(text, printed):
+    found = parse_expr(text)
+    assert found == parse_expr(printed)
+    assert str(found) == str(parse_expr(printed))
+    assert len(str(found)) <= len(printed)
+
+
+INDEX = {"b'": (0, sym("batch") - 1), "h'": (0, 3), "s'": (0, sym("seq") - 1), "c'": (0, 31)}
+B, H, S, C = (sym(name) for name in INDEX)
+SEQ = sym("seq")
+
+
+@pytest.mark.parametrize(
+    ("index", "wanted"),
+    [
+        ((B * 4 + H) // 4, B),
+        ((B * SEQ + S) // SEQ, B),
+        ((B * SEQ + S) % SEQ, S),
+        # (b, h, s, c) joined to (b * h, s, c) and taken apart, with the last two exchanged
+        ((((B * 4 + H) * 32 + C) * SEQ + S) // (SEQ * 32), B * 4 + H),
+        ((((B * 4 + H) * 32 + C) * SEQ + S) // SEQ % 32, C),
+        ((((B * 4 + H) * 32 + C) * SEQ + S) % SEQ, S),
+        ((((B * 4 + H) * 32 + C) * SEQ + S) // (SEQ * 32) // 4, B),
+        ((((B * 4 + H) * 32 + C) * SEQ + S) // (SEQ * 128), B),
+        (((B * SEQ + S) * 128 + H * 32 + C) // (SEQ * 128), B),
+        (((B * SEQ + S) * 128 + H * 32 + C) // 128 % SEQ, S),
+        ((B * (SEQ + 1) + S) // (SEQ + 1), B),
+        ((B * (SEQ + 1) + S + 1) % (SEQ + 1), S + 1),
+        (((B * 4 + H) * 32 + C) // 48, ((B * 128 + H * 32 + C) // 48)),
+        ((H * 32 + C) // 32, H),
+    ],
+)
+def test_reshapes_that_join_and_split_axes_are_the_plain_index(index, wanted):
+    assert simplify(index, INDEX) == wanted
+
+
+@settings(max_examples=300)
+@given(shapes, st.integers(1, 3), st.integers(1, 3), st.integers(0, 3))
+def test_simplify_by_extents_that_are_sizes(reference, n, m, shift):
+    """d0 runs below n, d1 below n * m + shift."""
+    limits = {"d0": (0, sym("n") - 1), "d1": (0, sym("n") * sym("m") + (shift - 1))}
+    simpler = simplify(reference.expr, limits)
+    low, high = bounds(reference.expr, limits)
+    for d0, d1 in itertools.product(range(n), range(n * m + shift)):
+        env = {"n": n, "m": m, "d0": d0, "d1": d1}
+        with contextlib.suppress(ZeroDivisionError):
+            value = reference.value(env)
+            assert simpler.evaluate(env) == value
+            assert low is None or low <= value
+            assert high is None or value <= high
+
+
+# -- broadcast ---------------------------------------------------------------------------------------------------------
+
+
+members_of_broadcasts = st.sampled_from([sym("n"), sym("m"), sym("k"), sym("n") + 1, const(1), sym("n") * 2])
+
+
+@given(st.lists(members_of_broadcasts, min_size=1, max_size=4), st.fixed_dictionaries(dict.fromkeys("nmk", sizes)))
+def test_broadcast_sizes(parts, env):
+    def number(a, b):
+        return max(a, b) * min(1, a, b)
+
+    total = functools.reduce(broadcast_size, parts)
+    assert total.evaluate(env) == functools.reduce(number, [each.evaluate(env) for each in parts])
+
+
+@given(st.lists(st.sampled_from([sym("n"), sym("m"), sym("k"), const(1)]), min_size=2, max_size=5), st.randoms())
+def test_a_broadcast_says_each_size_once(parts, random):
+    total = functools.reduce(broadcast_size, parts)
+    again = functools.reduce(broadcast_size, random.sample(parts, len(parts)), total)
+    assert again == total

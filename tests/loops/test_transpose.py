@@ -17,11 +17,11 @@ from dlc.ir.core import Block, Func, Op, Region
 from dlc.ir.dialects import arith, buf, loop, vec
 from dlc.ir.dialects.func import Return
 from dlc.ir.eval.loop_run import evaluate_kernel
-from dlc.ir.expr import Expr, as_expr, const, simplify, sym
+from dlc.ir.expr import as_expr, const, sym
 from dlc.ir.types import BF16, BOOL, F16, F32, F64, SI32, SI64, UI8, Array, BufferType, Layout, ScalarType
 from dlc.passes.loop.automatic import schedule_automatically
 from dlc.passes.loop.cleanup import clean
-from dlc.passes.loop.transpose import finer, plans, transpose_copies
+from dlc.passes.loop.transpose import plans, transpose_copies
 from dlc.target import Target
 from tests.loops.nests import Axis, Case, Drawn, contents, formula, layouts, problems_of, same, text_of
 from tests.support.compiled import assembly, run_compiled
@@ -287,20 +287,6 @@ def test_drawn_copies_keep_their_meaning(case: Case, lanes: int, fill: bool) -> 
     clean(case.func)
     assert problems_of(case.func) == []
     assert same(expected, case.run()), f"{original}\nbecame\n{text_of(case.func)}"
-
-
-@given(value=st.integers(-200, 200), divisor=st.sampled_from([4, 8, 12, 20, 6, 3]), kind=st.sampled_from(["//", "%"]))
-def test_finer_quotients_are_equal(value: int, divisor: int, kind: str) -> None:
-    x = sym("d0") * 3 + 1
-    whole: Expr = x // divisor if kind == "//" else x % divisor
-    assert finer(whole * 5 + 2, 4).evaluate({"d0": value}) == (whole * 5 + 2).evaluate({"d0": value})
-
-
-def test_finer_quotients_are_decided_by_a_split() -> None:
-    x = sym("o") * 16 + sym("l")
-    ranges = {"o": (0, None), "l": (0, 15)}
-    assert simplify(finer(sym("d0") % 48, 16).substitute({"d0": x}), ranges) == sym("o") % 3 * 16 + sym("l")
-    assert simplify(finer(sym("d0") // 48, 16).substitute({"d0": x}), ranges) == sym("o") // 3
 
 
 # -- compiled ----------------------------------------------------------------------------------------------------------

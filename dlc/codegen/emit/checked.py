@@ -6,7 +6,8 @@ The code runs once per set of shapes, so it is written to be small: straight on,
 from __future__ import annotations
 
 from dlc.codegen.emit.scope import Writer
-from dlc.ir.expr import Atom, Expr, as_expr
+from dlc.ir.expr import Expr, as_expr
+from dlc.ir.expr_atoms import Atom
 from dlc.ir.requirements import AT_LEAST, ONE_OR_EQUAL
 
 Number = tuple[str, str]  # the LLVM i64, and the i1 that says that it is wrong

@@ -11,7 +11,8 @@ from dlc.ir.core import Op, Value
 from dlc.ir.dialects import buf, vec
 from dlc.ir.dialects.arith import same_shape
 from dlc.ir.dialects.buf import buffer_type
-from dlc.ir.expr import Compound, Expr, as_expr, combination, split_multiples
+from dlc.ir.expr import Expr, as_expr, combination, split_multiples
+from dlc.ir.expr_atoms import Compound
 from dlc.ir.types import BOOL, UI8, UI16, ScalarType, Type, VectorType, scalar_type
 
 

@@ -12,7 +12,8 @@ from dataclasses import field
 
 from dlc.codegen.emit.types import value_type
 from dlc.ir.core import Value
-from dlc.ir.expr import ZERO, Atom, Compound, Expr, Monomial
+from dlc.ir.expr import ZERO, Expr
+from dlc.ir.expr_atoms import Atom, Compound, Monomial
 from dlc.ir.types import Type
 from dlc.record import record
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 from dlc.errors import InternalError
 from dlc.ir.core import Attribute, Op
 from dlc.ir.eval.frame import Frame
-from dlc.ir.expr import Atom, Expr
+from dlc.ir.expr import Expr
+from dlc.ir.expr_atoms import Atom
 
 Formula = Callable[[Sequence[int], Mapping[str, int]], int]  # (index operands, symbols) -> value
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dlc.ir.access import index_operands
 from dlc.ir.core import Func, Op, Value
 from dlc.ir.dialects import buf, loop, vec
-from dlc.ir.expr import Compound, Expr, as_expr, bounds, ceil_div, sym
+from dlc.ir.expr import Expr, as_expr, ceil_div, sym
+from dlc.ir.expr_atoms import Compound
+from dlc.ir.expr_bounds import bounds
 from dlc.ir.types import BufferType, VectorType
 from dlc.passes.loop.accumulate import accumulate
 from dlc.passes.loop.fuse import fuse
@@ -112,7 +114,7 @@ def _without_unit_axes(access: buf.Load | buf.Store) -> list[Expr]:
     while len(at) > 1 and shape and shape[-1] == 1:
         at.pop()
         shape.pop()
-    return at or [sym("none")]
+    return at or [sym("none'")]
 
 
 def _element_loops(func: Func) -> list[loop.For]:

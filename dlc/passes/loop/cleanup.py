@@ -110,6 +110,12 @@ def _remove_unused(block: Block) -> bool:
     changed = False
     kept: list[Op] = []
     for op in reversed(block.ops):
+        if isinstance(op, loop.For) and op.kind == "serial" and op.trip_count == 0:  # the tail of an even split
+            for value, init in zip(op.results, op.inits, strict=True):
+                value.replace_all_uses_with(init)
+            op.drop_all()
+            op.parent = None
+            continue
         for region in op.regions:
             changed |= _remove_unused(region.block)
         if op.has_uses() or not _may_go(op):

@@ -19,9 +19,10 @@ from dlc.errors import InternalError
 from dlc.ir.access import Composer, Formula, index_operands
 from dlc.ir.core import Block, Op, Value
 from dlc.ir.dialects import arith, buf, loop, vec
-from dlc.ir.expr import Expr, bounds, const
+from dlc.ir.expr import Expr, const
+from dlc.ir.expr_bounds import bounds
 from dlc.ir.types import BufferType, ScalarType, VectorType, scalar_type
-from dlc.passes.loop.loops import limit_of, replace_loop, runs_at_least_once
+from dlc.passes.loop.loops import replace_loop, runs_at_least_once
 from dlc.passes.loop.vectorize import NotVectorizable, _Vectorizer
 from dlc.record import record
 
@@ -46,7 +47,7 @@ def contract(op: loop.For, lanes_loop: str, lanes: int | None = None, fill: bool
     around = _loop_around(op, lanes_loop)
     if around.carried or around.lower != 0 or around.step != 1 or not runs_at_least_once(around):
         raise NotVectorizable(f"loop {lanes_loop!r} must run from 0 by 1, at least once, and carry nothing")
-    longest = limit_of(around.upper)
+    longest = bounds(around.upper)[1]
     if longest is None:
         raise NotVectorizable(f"the length of loop {lanes_loop!r} is not known")
     width = max(lanes or 0, longest)
@@ -118,7 +119,7 @@ class _Contractor(_Vectorizer):
         group = self.group_of(op, grouped)
         if group is None or not self.is_contiguous(op, uniform):
             return None
-        if limit_of(op.upper) not in range(1, group + 1) or not runs_at_least_once(op):
+        if bounds(op.upper)[1] not in range(1, group + 1) or not runs_at_least_once(op):
             self.reason = f"it must run at least once and at most {group} times"
             return None
         return Product(uniform, grouped, group)

@@ -9,6 +9,7 @@ from dlc.errors import InternalError
 from dlc.ir.access import Composer, Formula, compact, expression
 from dlc.ir.dialects import loop
 from dlc.ir.expr import as_expr, sym
+from dlc.ir.expr_bounds import last_index
 from dlc.passes.loop.loops import make_loop, only_inner_loop, recompose, replace_loop, substitution, take_body
 
 
@@ -31,7 +32,7 @@ def fuse(outer: loop.For, name: str) -> loop.For:
     upper, row = expression(attrs, "upper"), expression(attrs, "width")
     body, column = take_body(inner, name)
     made = make_loop(as_expr(0), upper, body, operands, outer.inits, kind=outer.kind, name=name, loc=outer.loc)
-    mapping.ranges[body.args[0]] = (0, upper.value - 1 if upper.is_const else None)
+    mapping.ranges[body.args[0]] = (0, last_index(upper))
     shifted = row.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(operands))})
     if shifted.is_const and shifted.value <= 0:
         shifted = as_expr(1)  # the loop never runs; its body must still be expressible

@@ -8,7 +8,9 @@ from dlc.errors import InternalError
 from dlc.ir.access import Substitution, clone_parts
 from dlc.ir.core import Block, Func, Location, Op, Region, Value
 from dlc.ir.dialects import loop
-from dlc.ir.expr import Atom, Compound, Expr, Range, ceil_div, minimum, sym
+from dlc.ir.expr import Expr, ceil_div, minimum, sym
+from dlc.ir.expr_atoms import Compound
+from dlc.ir.expr_bounds import Range, last_index
 from dlc.ir.types import INDEX
 
 
@@ -46,42 +48,7 @@ def variable_ranges(op: Op) -> dict[Value, Range]:
 
 def _note(op: loop.For, ranges: dict[Value, Range]) -> None:
     if op.lower.is_const and op.block.args:
-        low = op.lower.value
-        # a symbolic bound min(c, …) still has the bound c
-        ranges[op.variable] = (low, _upper_limit(op.upper))
-
-
-def _upper_limit(upper: Expr) -> int | None:
-    limit = limit_of(upper)
-    return None if limit is None else limit - 1
-
-
-def limit_of(expr: Expr) -> int | None:
-    """A number that a bound never exceeds, if one is known: ``min(c, …)`` has the limit c, whatever else it holds."""
-    total = 0
-    for monomial, factor in expr.terms:
-        if not monomial:
-            total += factor
-            continue
-        limit = _limit_of_atom(monomial[0]) if len(monomial) == 1 and factor > 0 else None
-        if limit is None:
-            return None
-        total += limit * factor
-    return total
-
-
-def _limit_of_atom(atom: Atom) -> int | None:
-    if isinstance(atom, str):
-        return None
-    left, right = limit_of(atom.left), limit_of(atom.right)
-    if atom.kind == "min":
-        known = [side for side in (left, right) if side is not None]
-        return min(known) if known else None
-    if not atom.right.is_const or atom.right.value < 1 or right is None:
-        return None
-    if atom.kind == "//":
-        return None if left is None else left // right
-    return right - 1 if atom.kind == "%" else None
+        ranges[op.variable] = (op.lower.value, last_index(op.upper))  # a bound min(c, …) still has the bound c
 
 
 def substitution(op: Op) -> Substitution:

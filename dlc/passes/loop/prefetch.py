@@ -16,7 +16,8 @@ from dlc.ir.access import index_operands
 from dlc.ir.core import Func, Value
 from dlc.ir.dialects import buf, loop, vec
 from dlc.ir.dialects.buf import buffer_type
-from dlc.ir.expr import Expr, as_expr, bounds, const, sym
+from dlc.ir.expr import Expr, as_expr, const, sym
+from dlc.ir.expr_bounds import bounds
 from dlc.ir.types import BufferType, VectorType
 from dlc.passes.loop.loops import all_loops, named_loops
 

@@ -16,6 +16,7 @@ from dlc.ir.access import Formula, Substitution, clone_with
 from dlc.ir.core import Block, Value
 from dlc.ir.dialects import loop
 from dlc.ir.expr import Expr, as_expr, ceil_div, minimum, sym
+from dlc.ir.expr_bounds import last_index
 from dlc.passes.loop.loops import body_block, make_loop, recompose, replace_loop, substitution, take_body
 
 D0, D1 = sym("d0"), sym("d1")
@@ -78,7 +79,7 @@ def _blocked(
     body.append(held)
     body.append(loop.Yield(*held.results, loc=op.loc))
     made = make_loop(as_expr(0), count, body, own, op.inits, kind=op.kind, name=outer, loc=op.loc)
-    mapping.ranges[body.args[0]] = (0, count.value - 1 if count.is_const else None)
+    mapping.ranges[body.args[0]] = (0, last_index(count))
     mapping.ranges[held.variable] = (0, factor - 1)
     start = D0 * factor if last is None else minimum(D0 * factor, last)
     mapping.formulas[old] = Formula(start + D1, (body.args[0], held.variable))
@@ -92,7 +93,7 @@ def _shifted(op: loop.For, upper: Expr, shift: Expr, name: str, reuse: bool = Fa
     own = op.indices
     moved = shift.substitute({f"d{n}": sym(f"d{n + 1}") for n in range(len(own))})
     block, old = take_body(op, name) if reuse else (body_block(name, op.inits), op.variable)
-    mapping.ranges[block.args[0]] = (0, upper.value - 1 if upper.is_const else None)
+    mapping.ranges[block.args[0]] = (0, last_index(upper))
     mapping.formulas[old] = Formula(D0 + moved, (block.args[0], *own))
     if reuse:
         recompose([old], mapping)

@@ -21,7 +21,10 @@ from dlc.ir.access import clone_with, expressions, index_operands, is_indexed
 from dlc.ir.core import Block, Func, Op, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
 from dlc.ir.dialects.buf import buffer_type
-from dlc.ir.expr import Compound, Expr, Range, as_expr, bounds, const, simplify, sym
+from dlc.ir.expr import Expr, as_expr, const, sym
+from dlc.ir.expr_atoms import Compound
+from dlc.ir.expr_bounds import Range, bounds
+from dlc.ir.simplify import simplify
 from dlc.ir.types import BOOL, INDEX, ScalarType, VectorType
 from dlc.passes.loop.loops import all_loops, only_inner_loop, replace_loop, substitution, variable_ranges
 from dlc.passes.loop.reorder import reorder
@@ -141,13 +144,13 @@ def _steps(access: Access, along: loop.For, lanes: int) -> tuple[int, ...] | Non
         return None if names else (0,) * len(access.at)
     known = variable_ranges(along)
     ranges: dict[str, Range] = {f"d{n}": known[v] for n, v in enumerate(indices) if v in known}
-    ranges |= {"lane": (0, lanes - 1), "block": (0, None)}
+    ranges |= {"lane'": (0, lanes - 1), "block'": (0, None)}
     steps = []
     for expr in access.at:
-        moved = simplify(finer(expr, lanes).substitute({names[0]: sym("block") * lanes + sym("lane")}), ranges)
-        if not moved.is_linear_in("lane"):
+        moved = simplify(expr.substitute({names[0]: sym("block'") * lanes + sym("lane'")}), ranges)
+        if not moved.is_linear_in("lane'"):
             return None
-        steps.append(moved.coefficient("lane"))
+        steps.append(moved.coefficient("lane'"))
     return tuple(steps)
 
 
@@ -172,39 +175,11 @@ def _unit(access: Access | vec.Load) -> tuple[int, ...]:
     return tuple(int(n == inner) for n in range(len(shape)))
 
 
-def finer(expr: Expr, lanes: int) -> Expr:
-    """The same with quotients and remainders by a multiple of `lanes` in terms of those by `lanes`.
-
-    x // 48 = x // 16 // 3 and x % 48 = x // 16 % 3 * 16 + x % 16: a split by 16 can decide these.
-    """
-    total = const(0)
-    for monomial, factor in expr.terms:
-        product = const(factor)
-        for atom in monomial:
-            product = product * (_finer_atom(atom, lanes) if isinstance(atom, Compound) else sym(atom))
-        total = total + product
-    return total
-
-
-def _finer_atom(atom: Compound, lanes: int) -> Expr:
-    left = finer(atom.left, lanes)
-    if atom.kind not in ("//", "%") or not atom.right.is_const:
-        return Expr((((atom,), 1),))
-    divisor = atom.right.value
-    if divisor <= lanes or divisor % lanes:
-        return left // divisor if atom.kind == "//" else left % divisor
-    whole = left // lanes
-    return whole // (divisor // lanes) if atom.kind == "//" else whole % (divisor // lanes) * lanes + left % lanes
-
-
 # -- the rewrite -------------------------------------------------------------------------------------------------------
 
 
 def _apply(plan: Plan, lanes: int, fill: bool) -> bool:
     """Whether squares overlap."""
-    for op in plan.nest[-1].block.ops:
-        if isinstance(op, buf.Load | buf.Store):
-            op.at = tuple(finer(expr, lanes) for expr in op.at)
     block = plan.nest[0].parent
     if block is None:
         raise InternalError("a nest stands in a block", op=plan.nest[0])

@@ -28,7 +28,8 @@ from dlc.ir.access import (
 )
 from dlc.ir.core import Block, Op, Region, Value
 from dlc.ir.dialects import arith, buf, loop, vec
-from dlc.ir.expr import Expr, bounds, const, sym
+from dlc.ir.expr import Expr, const, sym
+from dlc.ir.expr_bounds import bounds
 from dlc.ir.types import INDEX, BufferType, ScalarType, VectorType
 from dlc.passes.loop.loops import all_loops, make_loop, once_if_at_all, replace_loop, runs_at_least_once, substitution
 from dlc.passes.loop.unroll import inline_single

@@ -14,7 +14,9 @@ from typing import Any
 from dlc.errors import UserError
 from dlc.ir.core import Block, Location, Region, Value
 from dlc.ir.dialects import arith, loop
-from dlc.ir.expr import Expr, Range, const, simplify
+from dlc.ir.expr import Expr, const
+from dlc.ir.expr_bounds import Range, largest, last_index
+from dlc.ir.simplify import simplify
 from dlc.ir.types import INDEX, SI64
 from dlc.kernel_language import syntax as s
 from dlc.kernel_language.library import Library
@@ -29,16 +31,9 @@ from dlc.passes.lower.arrays import (
     store_element,
     variable_value,
 )
-from dlc.passes.lower.frame import Binding, Frame, Tensor
+from dlc.passes.lower.frame import Binding, Frame, GiveValue, Tensor
 from dlc.passes.lower.repeats import Recording, call_key, recording
 from dlc.passes.lower.scalars import Emitter, Scalar, UnknownSize, as_index, as_int, as_list, as_number
-
-
-class GiveValue(Exception):
-    """Carries the value of a function's `give` out of its body."""
-
-    def __init__(self, value: object) -> None:
-        self.value = value
 
 
 class Elaborator:
@@ -48,7 +43,7 @@ class Elaborator:
         self.library = library
         self.binding = binding
         self.emit = Emitter(loc)
-        self.ranges: dict[str, Range] = {}  # of loop variables' symbols
+        self.ranges: dict[str, Range] = {}  # of loop variables
         self.simpler: dict[Expr, Expr] = {}  # what has been simplified so far
         self.memos: list[dict[object, Scalar]] = [{}]
         self.recordings: dict[object, Recording] = {}  # of the scalar functions called so far
@@ -84,7 +79,8 @@ class Elaborator:
         block = Block([INDEX], [name.replace(".", "_")])
         variable = self.emit.fresh_variable(block.args[0])
         low = lower.value if lower.is_const else None
-        self.ranges[next(iter(variable.symbols()))] = (low, upper.value - 1 if upper.is_const else None)
+        end = largest(upper, self.ranges)
+        self.ranges[next(iter(variable.symbols()))] = (low, None if end is None else last_index(end))
         return block, variable
 
     def close_loop(

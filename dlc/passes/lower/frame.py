@@ -50,3 +50,10 @@ class Frame:
 
     def has(self, name: str) -> bool:
         return name in self.names or (self.parent is not None and self.parent.has(name))
+
+
+class GiveValue(Exception):
+    """Carries the value of a function's `give` out of its body."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value

@@ -53,5 +53,4 @@ def plain_dim(dim: Dim) -> str:
 
 
 def plain_shape(dims: tuple[Dim, ...]) -> str:
-    inner = ", ".join(map(plain_dim, dims))
-    return f"({inner},)" if len(dims) == 1 else f"({inner})"
+    return f"({', '.join(map(plain_dim, dims))})"

@@ -93,9 +93,10 @@ class _Cases:
 def _first_atom(exprs: Sequence[Expr], kinds: Container[str], but: Container[Compound] = ()) -> Compound | None:
     """The first minimum or maximum, or quotient by a positive number."""
     for atom in (atom for expr in exprs for monomial, _ in expr.terms for atom in monomial):
-        if not isinstance(atom, str) and atom.kind in kinds and atom not in but:
-            if atom.kind != "//" or (atom.right.is_const and atom.right.value > 0):
-                return atom
+        if isinstance(atom, str) or atom.kind not in kinds or atom in but:
+            continue
+        if atom.kind != "//" or (atom.right.is_const and atom.right.value > 0):
+            return atom
     return None
 
 

@@ -1,9 +1,9 @@
 """Messages with numbers that only a run knows.
 
 ``{0}`` and ``{1}`` are those of the error, ``{=n}`` is the value of the named dimension n (as in an address of the web
-where it is no plain word: ``{=batch%20size}``); braces proper stand twice, as in Python's format strings. In an artefact
-a message is bytes that the library fills in itself (`dlc_message` in dlc/codegen/pool_message.py): a number is a byte
-`DETAIL` or `DIMENSION` and its place, in bytes that are never 0.
+where it is no plain word: ``{=batch%20size}``); braces proper stand twice, as in Python's format strings. In an
+artefact a message is bytes that the library fills in itself (`dlc_message` in dlc/codegen/pool_message.py): a number is
+a byte `DETAIL` or `DIMENSION` and its place, in bytes that are never 0.
 """
 
 from __future__ import annotations

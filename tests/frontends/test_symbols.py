@@ -102,7 +102,7 @@ def test_what_people_read() -> None:
     assert readable(n * 2 - odd // 4 + index) == 'd0 + n * 2 - ("batch \\"size\\"" // 4)'
     assert plain_dim(odd) == 'batch "size"'
     assert plain_shape((index, 3)) == "(d0, 3)"
-    assert plain_shape((odd * 2,)) == '("batch \\"size\\"" * 2,)'
+    assert plain_shape((odd * 2,)) == '("batch \\"size\\"" * 2)'
 
 
 def test_names_for_dimensions_without_one_are_new() -> None:

@@ -110,6 +110,37 @@ def test_no_slice_needs_a_guard() -> None:
     assert not [op for op in load_model(sliced()).main.walk() if isinstance(op, Require)]
 
 
+def behind() -> onnx.ModelProto:
+    """What other passes make of slices: views, products, pieces of concatenations, differences of neighbours."""
+    first = {"from": np.array([1]), "to": np.array([MOST]), "zero": np.array([0]), "one": np.array([1])}
+    nodes = [
+        node("Relu", ["x"], ["h"]),
+        node("Slice", ["h", "from", "to"], ["rest"]),
+        node("Slice", ["h", "zero", "minus"], ["front"]),
+        node("Slice", ["h", "zero", "one"], ["head"]),
+        node("Slice", ["h", "minus", "to"], ["tail"]),
+        node("MatMul", ["rest", "w"], ["product"]),
+        node("Sub", ["rest", "front"], ["steps"]),
+        node("Concat", ["tail", "head", "front"], ["turned"], axis=0),
+        node("MatMul", ["turned", "w"], ["both"]),
+        node("Slice", ["rest", "from", "to"], ["later"]),
+        node("ReduceSum", ["later", "zero"], ["total"], keepdims=0),
+    ]
+    weights = {**first, "minus": np.array([-1]), "w": np.ones((3, 8), np.float32)}
+    outputs = dict.fromkeys(("product", "steps", "both", "turned", "later", "total"), "f32")
+    return model(nodes, {"x": ("f32", ("n", 3))}, outputs, weights, 18)
+
+
+def test_what_reads_slices_reads_nothing_else() -> None:
+    proto = behind()
+    ready = compiled(proto)
+    assert not [op for op in load_model(proto).main.walk() if isinstance(op, Require)]
+    for size in (*SIZES, 40):
+        feeds = {"x": np.random.default_rng(size).standard_normal((size, 3)).astype(np.float32)}
+        for array, wanted in zip(ready.run(feeds).values(), ReferenceEvaluator(proto).run(None, feeds), strict=True):
+            assert_same(array, np.asarray(wanted), 1e-5)
+
+
 # -- splits ------------------------------------------------------------------------------------------------------------
 
 COUNTS = (2, 3, 5)

@@ -102,6 +102,32 @@ ROWS = (
         tuple(({"x": (n,)}, ("Split 'the_node'", "must add up", f"got {n} and 5", f"n = {n}")) for n in (3, 6)),
     ),
     Row(
+        "Split of which one part is used",
+        model(
+            [node("Split", ["x", "sizes"], ["unused", "b"], "the_node"), node("Relu", ["b"], ["y"])],
+            {"x": f32("n")},
+            {"y": "f32"},
+            {"sizes": whole(2, 3)},
+        ),
+        ({"x": (5,)},),
+        (({"x": (7,)}, ("Split 'the_node'", "must add up", "got 7 and 5", "n = 7")),),
+    ),
+    Row(
+        "Split into what is left",
+        model(
+            [
+                *(node("Shape", [name], [f"s{name}"]) for name in "xz"),
+                node("Sub", ["sx", "sz"], ["rest"]),
+                node("Concat", ["sz", "rest"], ["sizes"], axis=0),
+                node("Split", ["x", "sizes"], ["a", "b"], "the_node"),
+            ],
+            {"x": f32("n"), "z": f32("m")},
+            {"a": "f32", "b": "f32"},
+        ),
+        ({"x": (5,), "z": (2,)}, {"x": (5,), "z": (5,)}, {"x": (3,), "z": (0,)}),
+        (({"x": (2,), "z": (3,)}, ("Split 'the_node'", "no part may have a negative size", "m = 3", "n = 2")),),
+    ),
+    Row(
         "Split into equal parts",
         one("Split", {"x": f32("n")}, {"a": "f32", "b": "f32"}),
         ({"x": (6,)}, {"x": (0,)}),

@@ -8,21 +8,23 @@ nothing removes them. A guard stands in the block of the op that needs it, and n
 a branch that is not taken must not refuse the run.
 
 Where a guard of `main` itself says that a named dimension equals something, the name is replaced by that everywhere
-else. So types that had to be equal are equal to all passes. Inputs are then no longer of the types that the model
-declares; those stand in the attribute `declared` of `main`.
+else, and minima that a guard of `main` decides are decided: where ``min(512, n)`` must equal n it is n. So types that
+had to be equal are equal to all passes. Inputs are then no longer of the types that the model declares; those stand in
+the attribute `declared` of `main`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import field
 from math import gcd
 
 from dlc.errors import UserError
 from dlc.ir.core import Attribute, Block, Func, Op
 from dlc.ir.dialects.graph_flow import Require
-from dlc.ir.expr import Expr, as_dim
+from dlc.ir.expr import Dim, Expr, as_dim
 from dlc.ir.expr_bounds import bounds
+from dlc.ir.expr_cases import Facts, assuming, facts_of
 from dlc.ir.opdef import FINDS_SIZE
 from dlc.ir.requirements import AT_LEAST, EQUAL, Requirement, decided, requirements
 from dlc.ir.rewrite import found_sizes
@@ -38,19 +40,22 @@ def plain_name(op: Op) -> str:
 
 
 def insert_guards(
-    main: Func, also: Mapping[Op, Sequence[Requirement]] | None = None, name: Name = plain_name
+    main: Func, also: Mapping[Op, Sequence[Requirement]] | None = None, name: Name = plain_name,
+    sure: Container[Op] = (),
 ) -> None:  # fmt: skip
     """Put a guard before each op that needs one; `also`: what an importer has relied on besides.
 
+    What ops in `sure` declare holds because of how the importer has made their attributes.
     Raises UserError where no sizes can fulfil what the model needs.
     """
     if not _has_symbols(main):
         return
-    guarding = _Guarding(also or {}, name, found={*found_sizes(main.block)})
+    guarding = _Guarding(also or {}, name, sure, found={*found_sizes(main.block)})
     guarding.block(main.block, outermost=True)
     if guarding.equals:
         main.attrs["declared"] = tuple(arg.type for arg in main.args)
-        rename_dims(main, guarding.equals)
+    if guarding.equals or guarding.facts:
+        rename_dims(main, guarding.equals, guarding.facts)
 
 
 def _has_symbols(main: Func) -> bool:
@@ -66,8 +71,10 @@ class _Guarding:
 
     also: Mapping[Op, Sequence[Requirement]]
     name: Name
+    sure: Container[Op]
     found: set[str]
     equals: dict[str, Expr] = field(default_factory=dict)
+    facts: Facts = ()  # that guards of `main` say, over names that are not replaced
 
     def block(self, block: Block, outermost: bool = False, outer: Known | None = None) -> None:
         known = dict(outer or {})
@@ -78,7 +85,7 @@ class _Guarding:
                     guard.parent = block
                     ops.append(guard)
                 continue
-            for each in (*self.also.get(op, ()), *requirements(op)):
+            for each in (*self.also.get(op, ()), *requirements(op, op not in self.sure)):
                 if (guard := self.guard(op, each, known, outermost)) is not None:
                     guard.parent = block
                     ops.append(guard)
@@ -90,7 +97,7 @@ class _Guarding:
 
     def guard(self, op: Op, need: Requirement, known: Known, outermost: bool) -> Require | None:
         """The guard for one requirement, unless it holds anyway."""
-        surplus = need.surplus.substitute(self.equals)
+        surplus = assuming(need.surplus.substitute(self.equals), self.facts)
         holds = decided(surplus, need.relation)
         if holds or follows(surplus, need.relation, known):
             return None
@@ -103,7 +110,15 @@ class _Guarding:
         known[surplus.varying, need.relation] = surplus.constant
         if outermost and need.relation == EQUAL:
             self.rename(surplus)
+        if outermost and need.relation in (EQUAL, AT_LEAST):
+            self.learn(surplus, need.relation == EQUAL)
         return made
+
+    def learn(self, surplus: Expr, equal: bool) -> None:
+        """Remember what decides minima from here on."""
+        facts = (*self.facts, *facts_of(surplus, equal))
+        named = dict.fromkeys(each.substitute(self.equals) for each in facts)
+        self.facts = tuple(each for each in named if not each.is_const and not each.symbols() & self.found)
 
     def rename(self, surplus: Expr) -> None:
         """Replace a name that `surplus` = 0 makes equal to something by that, if it says as much about the size."""
@@ -138,40 +153,52 @@ def follows(surplus: Expr, relation: str, known: Known) -> bool:
 # -- replacing names of dimensions -------------------------------------------------------------------------------------
 
 
-def rename_dims(main: Func, values: Mapping[str, Expr]) -> None:
+@record
+class Names:
+    """What named dimensions are replaced by, and what is known of sizes then."""
+
+    values: Mapping[str, Expr]
+    facts: Facts = ()
+
+    def of(self, dim: Expr) -> Dim:
+        return as_dim(assuming(dim.substitute(self.values), self.facts))
+
+
+def rename_dims(main: Func, values: Mapping[str, Expr], facts: Facts = ()) -> None:
     """Replace named dimensions in all types and attributes but those of guards, which speak of what was given."""
+    names = Names(values, facts)
     for arg in main.args:
         if isinstance(arg.type, TensorType):
-            arg.type = renamed_type(arg.type, values)
+            arg.type = renamed_type(arg.type, names)
     for op in main.block.ops:
-        _rename_in(op, values)
+        _rename_in(op, names)
     main.results = tuple(value.type for value in main.terminator.operands)
 
 
-def _rename_in(op: Op, values: Mapping[str, Expr]) -> None:
+def _rename_in(op: Op, names: Names) -> None:
     if isinstance(op, Require):
         return
-    op.attrs = {key: renamed(value, values) for key, value in op.attrs.items()}
+    op.attrs = {key: renamed(value, names) for key, value in op.attrs.items()}
     for block in (block for region in op.regions for block in region.blocks):
         for arg in block.args:
-            arg.type = renamed_type(arg.type, values) if isinstance(arg.type, TensorType) else arg.type
+            arg.type = renamed_type(arg.type, names) if isinstance(arg.type, TensorType) else arg.type
         for inner in block.ops:
-            _rename_in(inner, values)
+            _rename_in(inner, names)
     for value, kind in zip(op.results, op.infer(), strict=True):  # what a region yields has its new type by now
         value.type = kind
 
 
-def renamed(value: Attribute, values: Mapping[str, Expr]) -> Attribute:
+def renamed(value: Attribute, names: Names) -> Attribute:
     match value:
         case Expr():
-            return as_dim(value.substitute(values))
+            return names.of(value)
         case tuple():
-            return tuple(renamed(each, values) for each in value)
+            return tuple(renamed(each, names) for each in value)
         case TensorType():
-            return renamed_type(value, values)
+            return renamed_type(value, names)
     return value
 
 
-def renamed_type(kind: TensorType, values: Mapping[str, Expr]) -> TensorType:
-    shape = tuple(as_dim(dim.substitute(values)) if isinstance(dim, Expr) else dim for dim in kind.shape)
+def renamed_type(kind: TensorType, names: Names) -> TensorType:
+    shape = tuple(names.of(dim) if isinstance(dim, Expr) else dim for dim in kind.shape)
     return kind if shape == kind.shape else TensorType(shape, kind.element, kind.layout)

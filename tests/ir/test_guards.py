@@ -18,7 +18,7 @@ from dlc.ir.dialects.graph_math import Add, Cast, Relu
 from dlc.ir.dialects.graph_nn import MatMul, Softmax
 from dlc.ir.dialects.graph_shape import Slice
 from dlc.ir.eval.interpreter import evaluate
-from dlc.ir.expr import as_dim, sym
+from dlc.ir.expr import as_dim, minimum, sym
 from dlc.ir.expr_text import parse_expr
 from dlc.ir.guards import declared_types, insert_guards, plain_name
 from dlc.ir.parser import parse_module
@@ -184,6 +184,16 @@ def test_a_name_becomes_what_it_equals(shapes: tuple[str, ...], renamed: tuple[s
     assert module.main.results == (floats(result),)
     assert module.main.block.ops[1].results[0].type == floats(result)
     assert declared_types(module.main) == [floats(shape) for shape in shapes]
+
+
+def test_a_minimum_that_must_be_one_of_its_members_is_it() -> None:
+    """A table of positions, cut to the length of a sequence: all passes see the length."""
+    f = Making("m, n", "1, 512")
+    row = f.put(Slice(f.inputs[1], starts=(0, 0), sizes=(1, minimum(N, 512))))
+    module = guarded(f.finish(f.add(f.inputs[0], row)))
+    assert guards(module) == [("min(512, n)", "==", "n")] or guards(module) == [("n", "==", "min(512, n)")]
+    assert module.main.results == (floats("m, n"),)
+    assert inputs_of(module) == [floats("m, n"), floats("1, 512")]
 
 
 def test_names_that_are_renamed_one_after_the_other() -> None:

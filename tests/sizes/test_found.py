@@ -51,12 +51,13 @@ CASES = {
     ),
     "Slice": (
         compressed(
-            node("Slice", ["some", "from", "to"], ["y"], "rest"),
-            weights={"from": np.array([2]), "to": np.array([1 << 40])},
+            node("Slice", ["some", "from", "to"], ["rest"], "rest"),
+            node("Add", ["rest", "three"], ["y"], "sum"),
+            weights={"from": np.array([2]), "to": np.array([1 << 40]), "three": np.ones(3, np.float32)},
         ),
         5,
-        (0, 1),
-        "slice",
+        (0, 4),
+        "broadcast",
     ),
     "Split": (
         compressed(node("Split", ["some", "parts"], ["y", "other"], "parts"), weights={"parts": np.array([2, 3])}),

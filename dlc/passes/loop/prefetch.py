@@ -17,7 +17,7 @@ from dlc.ir.core import Func, Value
 from dlc.ir.dialects import buf, loop, vec
 from dlc.ir.dialects.buf import buffer_type
 from dlc.ir.expr import ZERO, Expr, as_expr, const, minimum, sym
-from dlc.ir.expr_bounds import bounds
+from dlc.ir.expr_bounds import bounds, last_index, nonnegative
 from dlc.ir.types import BufferType, VectorType
 from dlc.passes.loop.loops import all_loops, named_loops
 from dlc.record import record
@@ -68,7 +68,12 @@ class Tiles:
     def place(self, indices: list[Value]) -> Expr:
         """The part of a tile; those beyond the last one ask for what they have got, not for ever more panels."""
         place = _place(self.loop.variable, indices)
-        return place if self.first is None else minimum(place + self.first, self.parts)
+        if self.first is None:
+            return place
+        last = last_index(self.loop.upper)
+        end = None if last is None else as_expr(last) + self.first
+        enough = end is not None and nonnegative(self.parts - 1 - end)
+        return place + self.first if enough else minimum(place + self.first, self.parts)
 
 
 def _tiles(outer: loop.For, over: str, least: int) -> list[Tiles]:
@@ -76,16 +81,26 @@ def _tiles(outer: loop.For, over: str, least: int) -> list[Tiles]:
     if not found:
         return []
     first = found[0]
-    count, most = first.trip_count, bounds(first.upper)[1]
-    if count is None and most is not None:  # too few parts come too fast, of too many some are never asked for
-        count = most * 2 // 3
-    if count is not None:
-        return [Tiles(first, max(1, min(MOST_SHARES, count)))]
+    beside = [op for op in found if op.parent is first.parent]
+    counts = [op.trip_count for op in beside]
+    if None not in counts:
+        return _of_known(beside, [count for count in counts if count is not None])
+    most = bounds(first.upper)[1]
+    if most is not None:  # too few parts come too fast, of too many some are never asked for
+        return [Tiles(first, max(1, min(MOST_SHARES, most * 2 // 3)))]
     parts = min(MOST_SHARES, least) if least >= ENOUGH else SHARES
     if first.upper.places():
         return [Tiles(first, parts)]
-    beside = [op for op in found[1:] if op.parent is first.parent]
-    return [Tiles(first, parts, ZERO), *(Tiles(op, parts, first.upper) for op in beside)]
+    return [Tiles(first, parts, ZERO), *(Tiles(op, parts, first.upper) for op in beside[1:])]
+
+
+def _of_known(loops: list[loop.For], counts: list[int]) -> list[Tiles]:
+    """Tiles of two heights stand in two loops: where the first has few, the second asks for what it leaves."""
+    parts = min(MOST_SHARES, sum(counts))
+    if counts[0] >= parts:
+        return [Tiles(loops[0], max(1, parts))]
+    firsts = [const(sum(counts[:number])) for number in range(len(loops))]
+    return [Tiles(op, parts, first) for op, first in zip(loops, firsts, strict=True) if first.value < parts]
 
 
 def _ask_in(around: loop.For, buffer: Value, outer: loop.For, tiles: Tiles | None) -> None:

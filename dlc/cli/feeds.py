@@ -11,7 +11,7 @@ import numpy as np
 
 from dlc.cli.options import check_dims
 from dlc.errors import UserError
-from dlc.runtime.dims import compile_expr
+from dlc.runtime.dims import compile_dim
 from dlc.runtime.spec import TensorSpec
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def input_shape(model: CompiledModel, spec: TensorSpec, dims: Mapping[str, int])
     """The shape of an input when named dimensions are as `dims` says, else 1."""
     slots = model.metadata.slots
     values = [dims.get(name, 1) for name in slots]
-    return tuple(dim if isinstance(dim, int) else compile_expr(dim, slots)(values) for dim in spec.shape)
+    return tuple(dim if isinstance(dim, int) else compile_dim(dim, slots)(values) for dim in spec.shape)
 
 
 def random_array(spec: TensorSpec, shape: tuple[int, ...], generator: np.random.Generator) -> Array:

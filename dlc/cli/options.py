@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ target_option = click.option(
 )
 shape_option = click.option(
     "--input-shape", "input_shapes", multiple=True, metavar="NAME=1x3x224x224",
-    help="Fix or name the dimensions of an input. Commas instead of x where a name holds an x.",
+    help="Fix or name the dimensions of an input. Commas instead of x where a name holds an x, quotes around a name "
+    "that is no word.",
 )  # fmt: skip
 level_option = click.option(
     "-O", "opt_level", type=click.IntRange(0, 3), default=3, show_default=True, help="Optimisation level."
@@ -98,32 +100,48 @@ def given_compilation_options() -> list[str]:
     return [param.opts[-1] for param in context.command.params if param.name in given]
 
 
+QUOTED = r'"(?:[^"\\]|\\.)*"'
+DIM = rf'{QUOTED}|\d+|[^\W\d][^",=]*'
+DIM_BEFORE_X = rf'{QUOTED}|\d+|[^\W\d][^",=x]*'
+SHAPE = re.compile(rf"(?:{DIM_BEFORE_X})(?:x(?:{DIM_BEFORE_X}))*|(?:{DIM})\s*(?:,\s*(?:{DIM})\s*)*,?|")
+
+
 def parse_input_shape(text: str) -> tuple[str, tuple[int | str, ...]]:
-    """``NAME=1x3x224x224`` or ``NAME=batch,3,max_x,224``. Raises UserError."""
+    """``NAME=1x3x224x224``, ``NAME=batch,3,max_x,224`` or ``NAME="n+1",3``. Raises UserError."""
     name, equals, shape = text.rpartition("=")
     if not equals or not name:
         raise UserError(f"--input-shape must be NAME=1x3x224x224, got {text!r}")
-    dims = split_dims(shape) if shape else []
-    wrong = next((dim for dim in dims if not re.fullmatch(r"\d+|[^\W\d]\w*", dim)), None)
-    if wrong is not None:
-        raise UserError(
-            f"--input-shape {text!r}: {wrong!r} is neither a size nor a name",
-            hint="as in NAME=1x3x224x224 or NAME=batch,3",
-        )
-    return name, tuple(int(dim) if dim.isdecimal() else dim for dim in dims)
+    for place in (n for n in range(len(text) - 1, 0, -1) if text[n] == "="):  # one in quotes is none between both
+        if SHAPE.fullmatch(text, place + 1):
+            return text[:place], tuple(map(parsed_dim, split_dims(text[place + 1 :])))
+    wrong = next((dim for dim in split_dims(shape) if not re.fullmatch(DIM, dim)), shape)
+    raise UserError(
+        f"--input-shape {text!r}: {wrong!r} is neither a size nor a name",
+        hint='as in NAME=1x3x224x224 or NAME=batch,3; a name that is no word in quotes, as in NAME="n+1",3',
+    )
 
 
 def split_dims(shape: str) -> list[str]:
-    if "," in shape:
-        return [dim.strip() for dim in shape.rstrip(",").split(",")]
-    return shape.split("x")
+    """The dimensions of a shape, at its commas or at each x, of which none stands in quotes."""
+    parts = re.split(f"({QUOTED})", shape)
+    separator = "," if any("," in part for part in parts[::2]) else "x"
+    found = [""]
+    for number, part in enumerate(parts):
+        first, *more = [part] if number % 2 else part.split(separator)
+        found[-1] += first
+        found += more
+    return [dim.strip() for dim in (found if found[-1].strip() else found[:-1])]
+
+
+def parsed_dim(dim: str) -> int | str:
+    return int(dim) if dim.isdecimal() else str(json.loads(dim)) if dim.startswith('"') else dim
 
 
 def parse_dims(texts: tuple[str, ...]) -> dict[str, int]:
     """``batch=8`` of each --dim. Raises UserError."""
     values: dict[str, int] = {}
     for text in texts:
-        name, _, size = text.partition("=")
+        name, _, size = text.rpartition("=")
         if not name or not size.isdecimal():
             raise UserError(f"--dim must be NAME=SIZE, as in batch=8, got {text!r}")
         values[name] = int(size)
@@ -160,11 +178,9 @@ def check_dims(dims: Mapping[str, int], model: CompiledModel) -> None:
     known = model.metadata.symbols
     for name in dims:
         if name not in known:
-            listed = ", ".join(known) or "none"
+            listed = ", ".join(name if name.isidentifier() else repr(name) for name in known) or "none"
             raise UserError(f"the model has no dimension {name!r}, its named dimensions are: {listed}")
 
 
 def echo_json(value: object) -> None:
-    import json
-
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

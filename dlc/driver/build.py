@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import reduce
 
 from dlc.codegen.artifact import FORMAT, write_artifact
@@ -19,7 +19,8 @@ from dlc.driver.workers import Objects
 from dlc.errors import InternalError
 from dlc.ir.core import BODIES, Func, Module, Op
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr, as_expr, maximum
+from dlc.ir.dim_names import name_of, readable, symbol_in
+from dlc.ir.expr import Dim, Expr, as_expr, maximum
 from dlc.ir.guards import pairs_of
 from dlc.ir.scratch import scratch_bytes
 from dlc.ir.teams import has_teams, team_offsets
@@ -139,14 +140,17 @@ def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
     if others:
         pairs = [[dim(left), dim(right)] for left, right in pairs_of(main)]
         second = {"pairs": pairs, "general_calls": calls(lowered.module, others[0])}
+    found = input_dims(lowered.module), derived_dims(lowered.module)
+    symbols, derived = ([name_of(each) for each in names] for names in found)
+    names = {*symbols, *derived}
     return {
         "format": FORMAT,
         "machine": target.arch,
         "features": list(target.features),
-        "symbols": list(input_dims(lowered.module)),
-        "derived": list(derived_dims(lowered.module)),
-        "inputs": [spec(name, kind) for name, kind in lowered.inputs],
-        "outputs": [spec(name, kind) for name, kind in lowered.outputs],
+        "symbols": symbols,
+        "derived": derived,
+        "inputs": [spec(name, kind, names) for name, kind in lowered.inputs],
+        "outputs": [spec(name, kind, names) for name, kind in lowered.outputs],
         "workspace": dim(workspace),
         "scratch": scratch_bytes(lowered.module),
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
@@ -187,15 +191,27 @@ def schedules(module: Module) -> dict[str, dict[str, object]]:
     }
 
 
-def spec(name: str, kind: Type) -> dict[str, object]:
+def spec(name: str, kind: Type, names: Container[str]) -> dict[str, object]:
     if not isinstance(kind, TensorType):
         raise InternalError(f"{name!r} is a {kind}, not a tensor")
-    return {"name": name, "dtype": kind.scalar.dtype.name, "shape": [dim(d) for d in kind.shape]}
+    return {"name": name, "dtype": kind.scalar.dtype.name, "shape": [shown_dim(d, names) for d in kind.shape]}
+
+
+def shown_dim(value: Dim, names: Container[str]) -> int | str:
+    """As `dlc.runtime.spec` has it: a name as it is, in brackets an expression that reads like one of the names."""
+    if isinstance(value, int):
+        return value
+    if (symbol := symbol_in(value)) is not None:
+        return name_of(symbol)
+    text = readable(value)
+    while text in names:
+        text = f"({text})"
+    return text
 
 
 def dim(value: object) -> int | str:
     if isinstance(value, Expr):
-        return value.value if value.is_const else str(value)
+        return value.value if value.is_const else readable(value)
     if isinstance(value, int):
         return value
     raise InternalError(f"{value!r} is not a dimension")

@@ -10,7 +10,7 @@ from dlc.codegen.emit.main import ErrorSites, input_checks
 from dlc.errors import InternalError, UserError
 from dlc.ir.core import Func, Module, Value
 from dlc.ir.dialects import run
-from dlc.ir.dialects.shape_rules import shape_text
+from dlc.ir.dim_names import plain_shape
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr
 from dlc.ir.guards import declared_types, pairs_of
 from dlc.ir.messages import escaped
@@ -18,7 +18,7 @@ from dlc.ir.requirements import AT_LEAST, decided
 from dlc.ir.scratch import scratch_bytes
 from dlc.ir.size_bounds import at_most, upper_bounds
 from dlc.ir.types import BufferType, TensorType, Type
-from dlc.passes.lower.checks import dimension_origins, given
+from dlc.passes.lower.checks import dimension_origins, given, with_value
 from dlc.passes.lower.plan_memory import byte_size
 
 MOST_BYTES = (1 << 63) - 1
@@ -66,8 +66,8 @@ def input_sites(main: Func, sites: ErrorSites) -> Iterator[InputSites]:
     for name, kind in zip(main.listed("inputs"), declared_types(main), strict=True):
         dims = shape(kind)
         names = sorted({symbol for dim in dims for symbol in as_expr(dim).symbols()})
-        known = f" with {', '.join(f'{each} = {{={each}}}' for each in names)}" if names else ""
-        text = escaped(f"input '{name}' must have shape {shape_text(dims)}")
+        known = f" with {', '.join(map(with_value, names))}" if names else ""
+        text = escaped(f"input '{name}' must have shape {plain_shape(dims)}")
         yield InputSites(dims, sites.add(f"{text}{known}: dimension {{0}} is {{1}}"))
 
 

@@ -9,9 +9,9 @@ from dlc.ir.core import Value
 from dlc.ir.dialects.graph_math import Cast, Mul
 from dlc.ir.dialects.graph_nn import Reduce
 from dlc.ir.dialects.graph_shape import Broadcast, Pad, Reshape, Slice, Transpose
-from dlc.ir.dialects.shape_rules import canonical, replaced, tensor
+from dlc.ir.dialects.shape_rules import canonical, dim_sum, replaced, tensor
 from dlc.ir.expr import Dim
-from dlc.ir.requirements import equal
+from dlc.ir.requirements import at_least, equal
 from dlc.ir.types import ScalarType
 
 Shape = tuple[Dim, ...]
@@ -49,6 +49,14 @@ def assume_equal(cx: NodeContext, left: Dim, right: Dim, text: str) -> None:
     """Rely on two dimensions being equal, which no op that is built declares. Raises Unsupported if they never are."""
     for need in equal(left, right, text):
         cx.scope.assume(need)
+
+
+def assume_parts(cx: NodeContext, dim: Dim, sizes: Sequence[Dim]) -> None:
+    """Rely on sizes of parts to be what an axis consists of."""
+    assume_equal(cx, dim, dim_sum(sizes), "the sizes of the parts must add up to the axis")
+    for size in sizes:
+        for need in at_least(size, 0, "no part may have a negative size"):
+            cx.scope.assume(need)
 
 
 def assume_shape(cx: NodeContext, x: Value, shape: Sequence[Dim], what: str) -> None:

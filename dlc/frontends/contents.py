@@ -8,13 +8,14 @@ Concat, …) runs here and ends in the attributes of the ops that use it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from math import gcd
 from typing import TypeAlias
 
 import numpy as np
 
 from dlc.frontends.symbols import at_least
-from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, maximum, minimum
+from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div, maximum, members, minimum
 from dlc.ir.types import Array, ScalarType
 from dlc.record import record
 
@@ -179,12 +180,38 @@ def upper(left: Element, right: Element) -> Element:
 
 
 def least(left: Dim, right: Dim) -> Dim:
-    """The minimum of two expressions of sizes, decided where it can be."""
-    return _reduced(minimum(left, right))
+    """The minimum of two expressions of sizes, decided where it can be.
+
+    What a slice leaves of an axis is n - min(n, 1), so min(1, n - min(n, 1)) is min(2, n) - min(1, n).
+    """
+    one, other = as_expr(left), as_expr(right)
+    for a, b in ((one, other), (other, one)):
+        if taken := _minimum_in(b, -1):
+            return as_dim(as_expr(least(a + taken, b + taken)) - taken)
+    plain = minimum(one, other)
+    for a, b in ((one, other), (other, one)):  # a minimum that something is added to, as one of sums
+        if (inner := _minimum_in(a, 1)) and inner != a:
+            sums = reduce(minimum, (each + (a - inner) for each in members("min", inner)), b)
+            plain = min(sums, plain, key=lambda expr: len(members("min", expr)))
+    return as_dim(plain)
+
+
+def _minimum_in(expr: Expr, sign: int) -> Expr | None:
+    """A minimum that is added or taken off."""
+    terms = (Expr(((monomial, 1),)) for monomial, factor in expr.terms if factor == sign)
+    return next((term for term in terms if len(members("min", term)) > 1), None)
 
 
 def greatest(left: Dim, right: Dim) -> Dim:
-    return _reduced(maximum(left, right))
+    if left == 0 or right == 0:
+        return positive_part(as_expr(left) + right)
+    return as_dim(maximum(left, right))
+
+
+def positive_part(expr: Expr) -> Dim:
+    """max(0, a - b) as a - min(a, b), which is what slices make of such sizes too."""
+    added = Expr(tuple((monomial, factor) for monomial, factor in expr.terms if factor > 0))
+    return as_dim(added - least(added, added - expr))
 
 
 def _reduced(expr: Expr) -> Dim:

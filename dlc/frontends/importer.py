@@ -24,7 +24,7 @@ from dlc.frontends.known import known_element, known_results
 from dlc.frontends.later import has_standard_function, newest_opset, standard_function
 from dlc.frontends.preconditions import PRECONDITIONS
 from dlc.frontends.records import FunctionRecord, GraphRecord, ModelRecord, NodeRecord, TensorRecord, ValueRecord
-from dlc.frontends.symbols import InputShapes, Shape, input_shapes, symbol_name
+from dlc.frontends.symbols import InputShapes, Shape, input_shapes
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_flow import Require
@@ -60,15 +60,19 @@ class Scope:
         self.names: dict[str, Item | None] = {}
 
     def assume(self, need: Requirement) -> None:
-        """Rely on something that no op of the node declares: the node's first op asks for it. Raises Unsupported."""
+        """Rely on something that no op of the node declares: the node's ops ask for it. Raises Unsupported."""
         if (holds := need.holds()) is False:
             raise Unsupported(f"{need.sentence}, got {need.left} and {need.right}")
         if not holds:
             self.importer.relied_on.append(need)
 
+    def assure(self, op: Op) -> None:
+        """What this op declares need not be asked for: its attributes are made so."""
+        self.importer.sure.add(op)
+
     def unique(self, text: str) -> str:
         """A symbol that no dimension of the model has."""
-        return self.importer.unique(symbol_name(text))
+        return self.importer.unique(text)
 
     def find(self, name: str, node: NodeRecord) -> Item | None:
         scope: Scope | None = self
@@ -90,6 +94,7 @@ class Importer:
         self.problems: list[UnsupportedOp] = []
         self.relied_on: list[Requirement] = []  # by the node that is being imported
         self.needs: dict[Op, tuple[Requirement, ...]] = {}  # of ops, besides what they declare
+        self.sure: set[Op] = set()  # whose attributes were made so that what they declare holds
         self.node_types: dict[Op, str] = {}  # which operator of the model an op comes from
         self.symbols: set[str] = set()
 
@@ -130,7 +135,7 @@ class Importer:
         func.attrs["outputs"] = tuple(each.name for each in self.model.graph.outputs)
         module = Module(self.pool, name=self.model.name, files=self.model.files)
         module.add(func)
-        insert_guards(module, self.needs, lambda op: self.node_types.get(op) or plain_name(op))
+        insert_guards(module, self.needs, lambda op: self.node_types.get(op) or plain_name(op), self.sure)
         return module
 
     def _add_inputs(self, scope: Scope, inputs: Sequence[ValueRecord], shapes: Mapping[str, Shape]) -> None:
@@ -277,9 +282,9 @@ class Importer:
             raise Unsupported(problem)
         for op in made:
             self.node_types.setdefault(op, cx.node.op_type)
-        if own := next((op for op in made if op.loc == cx.builder.loc), None):  # not a weight that it brought in
-            self.needs[own] = tuple(self.relied_on)
-        else:
+        own = [op for op in made if op.loc == cx.builder.loc]  # not a weight that it brought in
+        self.needs |= dict.fromkeys(own, tuple(self.relied_on))  # the first that is not dropped asks for it
+        if not own:
             self._require_now(cx)
         self.relied_on = outer
         found = enough(outputs, cx.node)

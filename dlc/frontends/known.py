@@ -16,6 +16,7 @@ from dlc.frontends.contents import Undecided, dims_array, each, is_symbolic, set
 from dlc.frontends.context import NodeContext, Unsupported
 from dlc.frontends.records import ELEMENTS, TensorRecord
 from dlc.frontends.shapes import axes_of, canonical_axes, canonical_axis, flattened, reshape_target
+from dlc.frontends.slices import cut
 from dlc.ir.expr import Expr, product
 from dlc.ir.types import BOOL, SI64, STRING, Array, ScalarType
 
@@ -250,14 +251,13 @@ def slice_(cx: NodeContext) -> Known:
     else:
         starts, ends = cx.integers("starts"), cx.integers("ends")
         axes, steps = cx.integers("axes", tuple(range(len(starts)))), (1,) * len(starts)
-    if 0 in steps:
-        return None
-    cuts = [slice(None)] * rank
+    x = arrays[0]
     for start, end, axis, step in zip(starts, ends, canonical_axes(axes, rank), steps, strict=True):
-        size = arrays[0].shape[axis]
-        below = step < 0 and end < -size  # before the first element: Python has no number for that
-        cuts[axis] = slice(start, None if below else end, step)
-    return settled(np.ascontiguousarray(arrays[0][tuple(cuts)]), cx.type(0).scalar)
+        part = cut(x.shape[axis], start, end, step)
+        if not isinstance(part.start, int) or not isinstance(part.size, int):
+            return None
+        x = x.take(range(part.start, part.start + part.size * part.step, part.step), axis)
+    return settled(np.ascontiguousarray(x).reshape(x.shape), cx.type(0).scalar)
 
 
 def split(cx: NodeContext) -> Known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlc.frontends.build import reshaped, shape_of, sliced
+from dlc.frontends.build import assume_parts, reshaped, shape_of, sliced
 from dlc.frontends.contents import is_symbolic
 from dlc.frontends.context import Handler, Item, NodeContext, Unsupported
 from dlc.frontends.ops_shape import known
@@ -12,7 +12,8 @@ from dlc.frontends.records import GraphRecord
 from dlc.frontends.shapes import canonical_axis
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_shape import Concat
-from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.dialects.shape_rules import dim_sum, tensor
+from dlc.ir.expr import Dim
 from dlc.ir.types import ListType, Type
 
 MOST_PARTS = 20_000  # of a sequence: each is a value of the graph
@@ -88,24 +89,29 @@ def split(cx: NodeContext) -> Item:
     x = cx.x()
     axis = canonical_axis(cx.integer("axis", 0), tensor(x).rank)
     dim = tensor(x).shape[axis]
-    if not isinstance(dim, int):
-        raise Unsupported(f"it splits an axis whose size {dim} is known only at run time")
     given = cx.contents(1) if cx.has(1) else np.array(1)
     if cx.has(1) and (given is None or given.ndim == 1):
-        sizes = cx.numbers(1, "split")
+        sizes = cx.dims(1, "split")
+        assume_parts(cx, dim, sizes)
     else:
-        step = cx.numbers(1, "split")[0] if cx.has(1) else 1
-        if step < 1 or dim > step * MOST_PARTS:
-            raise Unsupported(f"it splits {dim} elements by {step}, expected 1 to {MOST_PARTS} parts")
-        sizes = tuple(min(step, dim - start) for start in range(0, dim, step))
-    parts, start = [], 0
-    for size in sizes:
+        sizes = _sizes_by(dim, cx.numbers(1, "split")[0] if cx.has(1) else 1)
+    parts: list[Item] = []
+    start: Dim = 0
+    for number, size in enumerate(sizes):
         part = sliced(cx, x, axis, start, size)
         if not cx.has(1) and not cx.flag("keepdims", True):
             part = reshaped(cx, part, (*shape_of(x)[:axis], *shape_of(x)[axis + 1 :]))
-        parts.append(Item(part.type, value=part, hint=f"{cx.node.outputs[0]}_{start}"))
-        start += size
+        parts.append(Item(part.type, value=part, hint=f"{cx.node.outputs[0]}_{number}"))
+        start = dim_sum((start, size))
     return sequence(cx, parts)
+
+
+def _sizes_by(dim: Dim, step: int) -> tuple[Dim, ...]:
+    if not isinstance(dim, int):
+        raise Unsupported(f"it splits an axis whose size {dim} is known only at run time")
+    if step < 1 or dim > step * MOST_PARTS:
+        raise Unsupported(f"it splits {dim} elements by {step}, expected 1 to {MOST_PARTS} parts")
+    return tuple(min(step, dim - start) for start in range(0, dim, step))
 
 
 # -- optionals: at import a value is there or it is not ----------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlc.frontends.build import (
-    assume_equal,
+    assume_parts,
     broadcasted,
     cast,
     padded,
@@ -24,16 +24,17 @@ from dlc.frontends.shapes import (
     axes_of,
     canonical_axes,
     canonical_axis,
-    cut,
     flattened,
     quotient,
     reshape_target,
 )
+from dlc.frontends.slices import cut, split_evenly
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_math import Add, Equal, GreaterEqual, LessEqual, Mul, Where
 from dlc.ir.dialects.graph_shape import Concat, Iota, ReverseSequence, Slice, Tile, Trilu
-from dlc.ir.dialects.shape_rules import broadcast, dim_sum, tensor
+from dlc.ir.dialects.shape_rules import broadcast, tensor
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
+from dlc.ir.expr_cases import never_negative
 from dlc.ir.requirements import ALIKE, ONE_OR_EQUAL, Requirement
 from dlc.ir.types import BOOL, Array
 
@@ -202,14 +203,16 @@ def slice_(cx: NodeContext) -> Value:
     starts, ends, axes, steps = _slice_arguments(cx)
     x, shape = cx.x(), cx.shape()
     cuts = {
-        axis: cut(shape[axis], start, end, step, cx.scope.assume)
+        axis: cut(shape[axis], start, end, step)
         for axis, start, end, step in zip(canonical_axes(axes, len(shape)), starts, ends, steps, strict=True)
     }
     if all(part.start == 0 and part.step == 1 and part.size == shape[axis] for axis, part in cuts.items()):
         return x
     every = [(cuts[n].start, cuts[n].size, cuts[n].step) if n in cuts else (0, dim, 1) for n, dim in enumerate(shape)]
     first, sizes, strides = zip(*every, strict=True)
-    return cx.put(Slice(x, starts=first, sizes=sizes, steps=strides if any(step != 1 for step in strides) else ()))
+    made = Slice(x, starts=first, sizes=sizes, steps=strides if any(step != 1 for step in strides) else ())
+    cx.scope.assure(made)
+    return cx.put(made)
 
 
 def _slice_arguments(cx: NodeContext) -> tuple[Shape, Shape, tuple[int, ...], tuple[int, ...]]:
@@ -228,7 +231,7 @@ def split(cx: NodeContext) -> list[Value]:
     sizes = split_sizes(cx, shape_of(x)[axis], len(cx.node.outputs))
     if len(sizes) != len(cx.node.outputs):
         raise Unsupported(f"it has {len(sizes)} sizes for {len(cx.node.outputs)} outputs")
-    assume_equal(cx, shape_of(x)[axis], dim_sum(sizes), "the sizes of the parts must add up to the axis")
+    assume_parts(cx, shape_of(x)[axis], sizes)
     for size in sizes:
         parts.append(sliced(cx, x, axis, as_dim(start), size))
         start = start + size
@@ -240,14 +243,12 @@ def split_sizes(cx: NodeContext, dim: Dim, count: int) -> Shape:
         return cx.dims(1, "split")
     if cx.attribute("split") is not None:
         return cx.integers("split")
-    if isinstance(dim, Expr):
-        even = exact_quotient(dim, as_expr(count))
-        if even is not None or cx.version < 18:  # before opset 18 all parts are equal
-            return (as_dim(dim // count if even is None else even),) * count
-        part = as_dim(ceil_div(dim, count))
-        return (*(part,) * (count - 1), as_dim(dim - as_expr(part) * (count - 1)))
-    size = -(-dim // count)
-    return (*(size,) * (count - 1), dim - size * (count - 1))
+    if cx.version >= 18:
+        if (parts := cx.integer("num_outputs", count)) != count:
+            raise Unsupported(f"its num_outputs is {parts}, but it has {count} outputs")
+        return split_evenly(dim, count)
+    even = exact_quotient(as_expr(dim), as_expr(count))  # before opset 18 all parts are equal
+    return (as_dim(as_expr(dim) // count if even is None else even),) * count
 
 
 def pad(cx: NodeContext) -> Value:
@@ -258,11 +259,11 @@ def pad(cx: NodeContext) -> Value:
     mode = cx.text("mode", "constant")
     full = [(before.get(n, 0), after.get(n, 0)) for n in range(rank)]
     for axis, (low, high) in enumerate(full):  # a negative pad cuts
-        cut_low, cut_high = _negative(low), _negative(high)
-        if cut_low or cut_high:
+        cut_low, cut_high = _less(low), _less(high)
+        if cut_low != 0 or cut_high != 0:
             x = sliced(cx, x, axis, cut_low, as_dim(as_expr(shape_of(x)[axis]) - cut_low - cut_high))
-    low_pads, high_pads = ([0 if _negative(pair[side]) else pair[side] for pair in full] for side in (0, 1))
-    return _padded_by(cx, x, tuple(low_pads), tuple(high_pads), mode)
+    low_pads, high_pads = (tuple(as_dim(as_expr(pair[side]) + _less(pair[side])) for pair in full) for side in (0, 1))
+    return _padded_by(cx, x, low_pads, high_pads, mode)
 
 
 def _padded_by(cx: NodeContext, x: Value, before: Shape, after: Shape, mode: str) -> Value:
@@ -273,8 +274,9 @@ def _padded_by(cx: NodeContext, x: Value, before: Shape, after: Shape, mode: str
     return cx.put(Where(mask, padded(cx, x, before, after), reshaped(cx, cx.x(2), ())))
 
 
-def _negative(pad: Dim) -> int:
-    return -pad if isinstance(pad, int) and pad < 0 else 0
+def _less(pad: Dim) -> Dim:
+    """How many elements a pad takes away; where sizes decide whether it is negative, an expression that may be 0."""
+    return 0 if never_negative(as_expr(pad)) else greatest(-as_expr(pad), 0)
 
 
 def _pad_value(cx: NodeContext) -> float:

@@ -5,29 +5,19 @@ Two inputs that name the same dimension have the same symbol; a size given for o
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Container, Mapping, Sequence
 from operator import index
 from typing import SupportsIndex, TypeAlias
 
 from dlc.errors import UserError
 from dlc.frontends.records import DeclaredDim, ValueRecord
+from dlc.ir.dim_names import name_of, readable, symbol_of
 from dlc.ir.expr import Dim, Expr, as_dim, sym
-from dlc.ir.expr_bounds import bounds
+from dlc.ir.expr_cases import never_negative
 
 InputShapes: TypeAlias = Mapping[str, Sequence[int | str | None]]
 Shape: TypeAlias = tuple[Dim, ...]
-
-RESERVED = re.compile(r"d\d+|min|max")  # names that mean something else inside expressions
-
-
-def symbol_name(text: str) -> str:
-    """`text` as a name that an expression can hold: ``batch-size`` is ``batch_size``."""
-    name = re.sub(r"\W", "_", text, flags=re.ASCII)
-    if not name or not (name[0].isalpha() or name[0] == "_") or RESERVED.fullmatch(name):
-        name = f"dim_{name}"
-    return name
-
 
 def input_shapes(inputs: Sequence[ValueRecord], overrides: InputShapes | None = None) -> dict[str, Shape]:
     """The shape of each tensor input. Raises UserError for overrides that do not fit the model."""
@@ -36,15 +26,18 @@ def input_shapes(inputs: Sequence[ValueRecord], overrides: InputShapes | None = 
     if unknown:
         names = ", ".join(f"'{each.name}'" for each in inputs)
         raise UserError(f"input_shapes names '{unknown[0]}', which is no input of the model; its inputs are {names}")
-    declared = {each.name: declared_shape(each, wanted.get(each.name)) for each in inputs}
+    taken = {dim for each in inputs for dim in each.type.shape or () if isinstance(dim, str)}
+    declared = {each.name: declared_shape(each, wanted.get(each.name), taken) for each in inputs}
     bindings = Bindings()
     for name, shape in wanted.items():
         bindings.add(name, declared[name], shape)
     return {name: bindings.applied(name, shape) for name, shape in declared.items()}
 
 
-def declared_shape(value: ValueRecord, override: Sequence[int | str | None] | None) -> Shape:
-    """What the model says of an input, with names for dimensions that have none."""
+def declared_shape(
+    value: ValueRecord, override: Sequence[int | str | None] | None, taken: Container[str] = ()
+) -> Shape:  # fmt: skip
+    """What the model says of an input, with names that are not `taken` for dimensions that have none."""
     shape = value.type.shape
     if shape is None:
         if override is None:
@@ -53,13 +46,19 @@ def declared_shape(value: ValueRecord, override: Sequence[int | str | None] | No
                 hint=f"give input_shapes={{'{value.name}': (...)}}",
             )
         shape = (None,) * len(override)
-    return tuple(_declared_dim(value.name, axis, dim) for axis, dim in enumerate(shape))
+    return tuple(_declared_dim(value.name, axis, dim, taken) for axis, dim in enumerate(shape))
 
 
-def _declared_dim(name: str, axis: int, dim: DeclaredDim) -> Dim:
+def _declared_dim(name: str, axis: int, dim: DeclaredDim, taken: Container[str]) -> Dim:
     if isinstance(dim, int):
         return dim
-    return sym(symbol_name(dim if dim is not None else f"{name}_dim_{axis}"))
+    return sym(symbol_of(dim if dim is not None else unique_name(f"{name}_dim_{axis}", taken)))
+
+
+def unique_name(text: str, taken: Container[str]) -> str:
+    """`text`, with a number behind it if the model uses that as a name already."""
+    names = (f"{text}_{number}" for number in itertools.count(2))
+    return text if text not in taken else next(name for name in names if name not in taken)
 
 
 class Bindings:
@@ -88,11 +87,12 @@ class Bindings:
         if isinstance(dim, int):
             self.fixed[name, axis] = given
             return
-        symbol = str(dim)
+        (symbol,) = dim.symbols()
         known = self.values.get(symbol, given)
         if known != given:
             raise UserError(
-                f"input_shapes gives '{symbol}' as {given} in '{name}' and as {known} in '{self.origin[symbol]}'"
+                f"input_shapes gives '{name_of(symbol)}' as {readable(given)} in '{name}' and as {readable(known)} in "
+                f"'{self.origin[symbol]}'"
             )
         self.values[symbol] = given
         self.origin.setdefault(symbol, name)
@@ -106,7 +106,7 @@ class Bindings:
 
 def _wanted_dim(name: str, axis: int, given: object) -> Dim:
     if isinstance(given, str) and given:
-        return int(given) if given.isdecimal() else sym(symbol_name(given))
+        return sym(symbol_of(given))
     if isinstance(given, SupportsIndex) and not isinstance(given, bool) and index(given) >= 0:  # NumPy's integers too
         return index(given)
     raise UserError(f"input_shapes gives dimension {axis} of '{name}' as {given!r}, expected a size >= 0 or a name")
@@ -117,9 +117,4 @@ def _wanted_dim(name: str, axis: int, given: object) -> Dim:
 
 def at_least(expr: Expr, low: int) -> bool:
     """Whether `expr` is known to be `low` or more, every symbol being a size (0 or more)."""
-    found = bounds(expr)[0]
-    return found is not None and found >= low
-
-
-def at_most(expr: Expr, high: int) -> bool:
-    return at_least(-expr, -high)
+    return never_negative(expr - low)

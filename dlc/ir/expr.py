@@ -227,7 +227,8 @@ def combine(terms: Iterable[tuple[list[Expr], int]]) -> Expr:
 
 def _rejoined(total: dict[Monomial, int]) -> Expr:
     """Terms that are collected, with ``(x // n) * n + x % n`` made x again: an axis that is split and joined."""
-    for monomial, factor in tuple(total.items()):
+    kinds = {atom.kind for monomial in total for atom in monomial if not isinstance(atom, str)}
+    for monomial, factor in tuple(total.items()) if kinds >= {"//", "%"} else ():
         rest = monomial[0] if len(monomial) == 1 else ""
         if isinstance(rest, str) or rest.kind != "%" or not factor:
             continue

@@ -103,7 +103,9 @@ def nonnegative(expr: Expr, ranges: Ranges = NOTHING) -> bool:
 @lru_cache(maxsize=1 << 14)
 def _nonnegative_of_sizes(expr: Expr) -> bool:
     low = bounds(expr)[0]
-    return (low is not None and low >= 0) or (expr.has_compounds() and _by_members(expr, NOTHING))
+    if (low is not None and low >= 0) or not expr.has_compounds():
+        return low is not None and low >= 0
+    return _by_members(expr, NOTHING) or _by_quotients(expr)
 
 
 def _nonnegative_below(expr: Expr, ranges: Ranges) -> bool:
@@ -121,6 +123,23 @@ def _by_members(expr: Expr, ranges: Ranges) -> bool:
             rest = expr - type(expr)(((monomial, factor),))
             enough = any if (atom.kind == "min") == (factor < 0) else all
             return enough(nonnegative(rest + side * factor, ranges) for side in (atom.left, atom.right))
+    return False
+
+
+def _by_quotients(expr: Expr) -> bool:
+    """x // n lies between (x - n + 1) / n and x / n: with the end that counts, n times the expression is at least 0."""
+    kind = type(expr)
+    for monomial, factor in expr.terms:
+        for number, atom in enumerate(monomial):
+            if isinstance(atom, str) or atom.kind != "//" or not atom.right.is_const or atom.right.value < 1:
+                continue
+            others = monomial[:number] + monomial[number + 1 :]
+            if any((low := _atom_bounds(other, NOTHING)[0]) is None or low < 0 for other in others):
+                continue
+            divisor = atom.right.value
+            end = atom.left - (divisor - 1) if factor > 0 else atom.left
+            rest = expr - kind(((monomial, factor),))
+            return nonnegative(rest * divisor + end * kind(((others, factor),)))
     return False
 
 

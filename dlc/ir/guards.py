@@ -8,8 +8,9 @@ nothing removes them. A guard stands in the block of the op that needs it, and n
 a branch that is not taken must not refuse the run.
 
 Where a guard of `main` itself says that a named dimension equals something, the name is replaced by that everywhere
-else. So types that had to be equal are equal to all passes. Inputs are then no longer of the types that the model
-declares; those stand in the attribute `declared` of `main`.
+else, and minima that a guard of `main` decides are decided: where ``min(512, n)`` must equal n it is n. So types that
+had to be equal are equal to all passes. Inputs are then no longer of the types that the model declares; those stand in
+the attribute `declared` of `main`.
 
 Sizes of inputs that meet in an axis that broadcasts may be equal, or one of them 1. A model that has such pairs gets
 two bodies. In `main` all pairs are equal: names are replaced as above, and there are no guards for the pairs, which are
@@ -20,7 +21,7 @@ that differs from the result along some axis and is not 1 there has that size in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import field
 from functools import reduce
 from math import gcd
@@ -34,8 +35,9 @@ from dlc.ir.dialects.shape_rules import broadcast_dim, tensor
 from dlc.ir.expr import FOLD, ZERO, Dim, Expr, as_dim, as_expr, sym
 from dlc.ir.expr_atoms import Atom
 from dlc.ir.expr_bounds import bounds
+from dlc.ir.expr_cases import Facts, assuming, facts_of
 from dlc.ir.opdef import FINDS_SIZE
-from dlc.ir.requirements import ALIKE, AT_LEAST, BROADCASTS, EQUAL, ONE_OR_EQUAL, Requirement, requirements
+from dlc.ir.requirements import ALIKE, AT_LEAST, BROADCASTS, EQUAL, ONE_OR_EQUAL, Requirement, decided, requirements
 from dlc.ir.rewrite import found_sizes
 from dlc.ir.types import TensorType, Type
 from dlc.record import record
@@ -49,15 +51,18 @@ def plain_name(op: Op) -> str:
     return op.name.removeprefix("graph.")
 
 
-def insert_guards(module: Module, also: Needs | None = None, name: Name = plain_name) -> None:
+def insert_guards(
+    module: Module, also: Needs | None = None, name: Name = plain_name, sure: Container[Op] = ()
+) -> None:  # fmt: skip
     """Put a guard before each op that needs one; make a second body if axes may broadcast.
 
-    `also` is what an importer has relied on besides. Raises UserError where no sizes can fulfil what the model needs.
+    `also` is what an importer has relied on besides. What ops in `sure` declare holds because of how the importer has
+    made their attributes. Raises UserError where no sizes can fulfil what the model needs.
     """
     main = module.main
     if not _has_symbols(main):
         return
-    general = Guarding(main, also or {}, name)
+    general = Guarding(main, also or {}, name, sure)
     general.plan()
     if (pairs := general.undecided()) and (equal := _with_equal_pairs(general, pairs)) is not None:
         main.name = GENERAL
@@ -74,7 +79,8 @@ def _with_equal_pairs(general: Guarding, pairs: Sequence[Requirement]) -> Guardi
     copy = general.main.clone()
     old = dict(zip(copy.walk(), general.main.walk(), strict=True))
     also = {op: general.also[old[op]] for op in old if old[op] in general.also}
-    equal = Guarding(copy, also, lambda op: general.name(old[op]), {*pairs}, {*general.decided_pairs()})
+    sure = {op for op in old if old[op] in general.sure}
+    equal = Guarding(copy, also, lambda op: general.name(old[op]), sure, {*pairs}, {*general.decided_pairs()})
     try:
         equal.plan()
     except UserError:  # without the pairs there was none
@@ -96,10 +102,12 @@ class Guarding:
     main: Func
     also: Needs
     name: Name
+    sure: Container[Op] = ()
     equal: set[Requirement] = field(default_factory=set)  # pairs that count as equal
     decided: set[Requirement] = field(default_factory=set)  # pairs that need no guard, since others decide them
     found: set[str] = field(default_factory=set)
     equals: dict[str, Expr] = field(default_factory=dict)
+    facts: Facts = ()  # that guards of the body say, over names that are not replaced
     pairs: dict[Requirement, list[Require]] = field(default_factory=dict)  # sizes of inputs that may broadcast
     edits: list[tuple[Block, list[Op]]] = field(default_factory=list)
 
@@ -116,7 +124,8 @@ class Guarding:
                 op.parent = block
         if self.equals or self.equal:
             self.main.attrs["declared"] = tuple(arg.type for arg in self.main.args)
-            rename_dims(self.main, self.equals)
+        if self.equals or self.equal or self.facts:
+            rename_dims(self.main, self.equals, self.facts)
         self.stretch(self.main.block, outermost=True)
 
     # -- pairs -------------------------------------------------------------------------------------------------------
@@ -134,7 +143,8 @@ class Guarding:
 
     def resized(self, need: Requirement) -> Requirement:
         """The requirement in terms of the names that are left."""
-        left, right = resized(need.left, self.equals), resized(need.right, self.equals)
+        names = Names(self.equals, self.facts)
+        left, right = names.of(as_expr(need.left)), names.of(as_expr(need.right))
         return Requirement(left, need.relation, right, need.text)
 
     # -- guards ------------------------------------------------------------------------------------------------------
@@ -145,7 +155,7 @@ class Guarding:
         for op in block.ops:
             own = isinstance(op, Require)  # an importer's own: as good as one put in here
             relied_on = self.also.get(op, ())
-            for need in (*relied_on, *requirements(op)):
+            for need in (*relied_on, *requirements(op, op not in self.sure)):
                 chosen = own or need in relied_on
                 if (guard := self.guard(op, need, known, outermost, chosen)) is not None:
                     ops.append(guard)
@@ -166,7 +176,8 @@ class Guarding:
         left = self.resized(need)
         if pair and need in self.equal:
             left = Requirement(left.left, EQUAL, left.right, left.text)
-        surplus, holds = left.surplus, left.holds()
+        surplus = assuming(left.surplus, self.facts)
+        holds = decided(surplus, left.relation)
         if holds or follows(surplus, left.relation, known):
             return None
         if left.relation in BROADCASTS and follows(left.distance, EQUAL, known):
@@ -182,11 +193,19 @@ class Guarding:
             self.pairs.setdefault(need, []).append(made)
         if outermost and left.relation == EQUAL:
             self.rename(surplus)
+        if outermost and left.relation in (EQUAL, AT_LEAST):
+            self.learn(surplus, left.relation == EQUAL)
         return made
 
     @staticmethod
     def never(guard: Require) -> UserError:
         return UserError(f"{guard.what} '{guard.loc}': {guard.text}, which no sizes of the inputs can fulfil")
+
+    def learn(self, surplus: Expr, equal: bool) -> None:
+        """Remember what decides minima from here on."""
+        facts = (*self.facts, *facts_of(surplus, equal))
+        named = dict.fromkeys(each.substitute(self.equals) for each in facts)
+        self.facts = tuple(each for each in named if not each.is_const and not each.symbols() & self.found)
 
     def rename(self, surplus: Expr) -> None:
         """Replace a name that `surplus` = 0 makes equal to something by that, if it says as much about the size."""
@@ -250,42 +269,54 @@ def follows(surplus: Expr, relation: str, known: Known) -> bool:
 # -- replacing names of dimensions -------------------------------------------------------------------------------------
 
 
-def rename_dims(main: Func, values: Mapping[str, Expr]) -> None:
+@record
+class Names:
+    """What named dimensions are replaced by, and what is known of sizes then."""
+
+    values: Mapping[str, Expr]
+    facts: Facts = ()
+
+    def of(self, dim: Expr) -> Dim:
+        return as_dim(assuming(as_expr(resized(as_dim(dim), self.values)), self.facts))
+
+
+def rename_dims(main: Func, values: Mapping[str, Expr], facts: Facts = ()) -> None:
     """Replace named dimensions in all types and attributes but those of guards, which speak of what was given."""
+    names = Names(values, facts)
     for arg in main.args:
         if isinstance(arg.type, TensorType):
-            arg.type = renamed_type(arg.type, values)
+            arg.type = renamed_type(arg.type, names)
     for op in main.block.ops:
-        _rename_in(op, values)
+        _rename_in(op, names)
     main.results = tuple(value.type for value in main.terminator.operands)
 
 
-def _rename_in(op: Op, values: Mapping[str, Expr]) -> None:
+def _rename_in(op: Op, names: Names) -> None:
     if isinstance(op, Require):
         return
-    op.attrs = {key: renamed(value, values) for key, value in op.attrs.items()}
+    op.attrs = {key: renamed(value, names) for key, value in op.attrs.items()}
     for block in (block for region in op.regions for block in region.blocks):
         for arg in block.args:
-            arg.type = renamed_type(arg.type, values) if isinstance(arg.type, TensorType) else arg.type
+            arg.type = renamed_type(arg.type, names) if isinstance(arg.type, TensorType) else arg.type
         for inner in block.ops:
-            _rename_in(inner, values)
+            _rename_in(inner, names)
     for value, kind in zip(op.results, op.infer(), strict=True):  # what a region yields has its new type by now
         value.type = kind
 
 
-def renamed(value: Attribute, values: Mapping[str, Expr]) -> Attribute:
+def renamed(value: Attribute, names: Names) -> Attribute:
     match value:
         case Expr():
-            return resized(value, values)
+            return names.of(value)
         case tuple():
-            return tuple(renamed(each, values) for each in value)
+            return tuple(renamed(each, names) for each in value)
         case TensorType():
-            return renamed_type(value, values)
+            return renamed_type(value, names)
     return value
 
 
-def renamed_type(kind: TensorType, values: Mapping[str, Expr]) -> TensorType:
-    shape = tuple(resized(dim, values) for dim in kind.shape)
+def renamed_type(kind: TensorType, names: Names) -> TensorType:
+    shape = tuple(names.of(dim) if isinstance(dim, Expr) else dim for dim in kind.shape)
     return kind if shape == kind.shape else TensorType(shape, kind.element, kind.layout)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dlc.ir.broadcast import sizes_met
 from dlc.ir.core import Op
 from dlc.ir.expr import Dim, Expr, as_expr
-from dlc.ir.expr_bounds import bounds, nonnegative
+from dlc.ir.expr_bounds import bounds
+from dlc.ir.expr_cases import never_negative
 from dlc.ir.types import TensorType
 from dlc.record import record
 
@@ -61,7 +62,7 @@ def decided(surplus: Expr, relation: str) -> bool | None:
     """What is known of a requirement by its surplus, every symbol being a size."""
     if surplus.is_const:
         return surplus.value >= 0 if relation == AT_LEAST else surplus.value == 0
-    if relation == AT_LEAST and nonnegative(surplus):
+    if relation == AT_LEAST and never_negative(surplus):
         return True
     low, high = bounds(surplus)
     outside = (high is not None and high < 0) or (relation != AT_LEAST and low is not None and low > 0)
@@ -126,9 +127,10 @@ def parts_of(dim: Dim) -> frozenset[Expr]:
     return frozenset(sizes_met(as_expr(dim)))
 
 
-def requirements(op: Op) -> Iterator[Requirement]:
+def requirements(op: Op, declared: bool = True) -> Iterator[Requirement]:
     """All that an op needs of sizes: what it declares, and that the sizes of its results are possible ones."""
-    yield from op.requires()
+    if declared:
+        yield from op.requires()
     for value in op.results:
         if isinstance(value.type, TensorType):
             yield from _possible(value.type)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from dlc.errors import InternalError
 from dlc.record import record
+from dlc.runtime.dims import compile_dim
 from dlc.runtime.feeds import refuse_shape
 from dlc.runtime.metadata import Metadata
 
 Shape = tuple[int, ...]
 Numbers = ctypes.Array[ctypes.c_int64]
-NAME = re.compile(r"[^\W\d]\w*")
 
 
 @record
@@ -34,9 +33,9 @@ class Binder:
     def __init__(self, metadata: Metadata) -> None:
         self.metadata = metadata
         self.ranks = [len(spec.shape) for spec in metadata.outputs]
-        derived = set(metadata.derived)
+        derived, slots = frozenset(metadata.derived), metadata.slots
         self.is_derived = [
-            any(isinstance(dim, str) and derived.intersection(NAME.findall(dim)) for dim in spec.shape)
+            bool(derived) and any(derived & compile_dim(dim, slots).names for dim in spec.shape)
             for spec in metadata.outputs
         ]
         self.check_symbols()

@@ -1,12 +1,15 @@
 """Dimension expressions: integers, names, + - * // % min max and parentheses, compiled to closures.
 
+A name that is no plain word stands in quotes, as in JSON: a model file may call a dimension "batch size" or "n+1".
 An artefact is a file from elsewhere, so its expressions are taken apart by `ast` and never evaluated as Python.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from dlc.errors import UserError
@@ -20,6 +23,7 @@ OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
 }
 FUNCTIONS: dict[str, Callable[[Sequence[int]], int]] = {"min": min, "max": max}
+NAME = re.compile(r'"(?:[^"\\]|\\.)*"|[^\W\d][\w.]*(?![\w.]|\s*\()')  # one that no bracket follows: that is a function
 
 
 @record
@@ -42,18 +46,33 @@ def compile_expr(source: int | str, slots: Mapping[str, int]) -> Expr:
     """Compile an expression; `slots` says where each name's value stands in the dims array."""
     if isinstance(source, int):
         return Expr(str(source), frozenset(), constant(source), source)
+    names: dict[str, str] = {}  # that Python can read, by those of the model: it takes some letters for others
+
+    def plain(found: re.Match[str]) -> str:
+        return names.setdefault(unquoted(found[0]), f"_{len(names)}")
+
     try:
-        tree = ast.parse(source.strip(), mode="eval").body
+        tree = ast.parse(NAME.sub(plain, source.strip()), mode="eval").body
     except (SyntaxError, ValueError) as error:
         raise UserError(f"the model holds a malformed dimension expression {source!r}") from error
-    names = frozenset(found.id for found in ast.walk(tree) if isinstance(found, ast.Name)) - FUNCTIONS.keys()
-    compute = compile_tree(tree, slots, source)
-    expr = Expr(source, names, compute, None)
-    return expr if names else Expr(source, names, compute, expr(()))
+    compute = compile_tree(tree, {word: slots[name] for name, word in names.items() if name in slots}, source)
+    expr = Expr(source, frozenset(names), compute, None)
+    return expr if names else Expr(source, frozenset(), compute, expr(()))
+
+
+def compile_dim(dim: int | str, slots: Mapping[str, int]) -> Expr:
+    """Compile a dimension of a shape, where a name stands without quotes."""
+    if isinstance(dim, str) and dim in slots:
+        return Expr(dim, frozenset((dim,)), operator.itemgetter(slots[dim]), None)
+    return compile_expr(dim, slots)
+
+
+def unquoted(text: str) -> str:
+    return str(json.loads(text)) if text.startswith('"') else text
 
 
 def compile_tree(tree: ast.expr, slots: Mapping[str, int], source: str) -> Compute:
-    """The closure of one subexpression."""
+    """The closure of one subexpression; `slots` are of the names as they stand in the tree."""
     match tree:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
             return constant(value)

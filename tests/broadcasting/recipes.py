@@ -21,7 +21,7 @@ from dlc.ir.types import F32, Array, TensorType
 Numbers = dict[str, int]
 Axis = str | int
 SIZES = (0, 1, 1, 2, 3, 9, 17)
-BINARY = (math_ops.Add, math_ops.Mul, math_ops.Sub, math_ops.Max, math_ops.Min)
+BINARY = (math_ops.Add, math_ops.Mul, math_ops.Sub, math_ops.Maximum, math_ops.Minimum)
 MOST_ELEMENTS = 1 << 16
 
 

@@ -5,7 +5,10 @@ from onnx import TensorProto, helper
 
 from dlc.errors import UserError
 from dlc.frontends.load import load_model
-from dlc.frontends.symbols import symbol_name
+from dlc.ir.dim_names import name_of, plain_dim, plain_shape, readable, symbol_of
+from dlc.ir.expr import sym
+from dlc.ir.expr_text import parse_expr
+from dlc.ir.types import TensorType
 from tests.frontends.models import symbolic_model
 
 TWO = symbolic_model([helper.make_node("Add", ["a", "b"], ["y"], "add")], {"a": ("batch", 3), "b": ("batch", 3)}, ["y"])
@@ -30,7 +33,7 @@ def test_names_and_open_dimensions() -> None:
 
 def test_unnamed_dimensions_get_names_from_the_input() -> None:
     model = symbolic_model([helper.make_node("Relu", ["x.1"], ["y"])], {"x.1": (None, 2)}, ["y"])  # type: ignore[dict-item]
-    assert shapes(model) == ["tensor<[x_1_dim_0]x2xf32>"] * 2
+    assert shapes(model) == ["tensor<[x.1_dim_0]x2xf32>"] * 2
 
 
 @pytest.mark.parametrize(
@@ -66,18 +69,50 @@ def test_an_input_without_a_rank_needs_a_shape() -> None:
     assert shapes(model, x=(2, "n")) == ["tensor<2x[n]xf32>"] * 2
 
 
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("batch", "batch"),
-        ("batch-size", "batch_size"),
-        ("0", "dim_0"),
-        ("d0", "dim_d0"),
-        ("min", "dim_min"),
-        ("", "dim_"),
-        ("größe", "gr__e"),
-        ("a b", "a_b"),
-    ],
-)
-def test_names_that_expressions_can_hold(text: str, name: str) -> None:
-    assert symbol_name(text) == name
+NAMES = [
+    "n+1", "n-1", "batch size", "batch_size", "batch-size", "é", "è", "d0", "d1#", "min", "max", "3", "i1'", "'", 'a"b',
+    "a\nb", "{x}", "{0}", "[a]", "a,b", "//", "%20", " ", "past_sequence_length + 1", "lambda", "\0d",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_any_text(name: str) -> None:
+    symbol = symbol_of(name)
+    assert name_of(symbol) == name
+    assert parse_expr(str(sym(symbol) * 2 + 1)) == sym(symbol) * 2 + 1
+    assert is_symbol_of_a_size(symbol)
+
+
+def test_names_that_differ_are_different_dimensions() -> None:
+    assert len({symbol_of(name) for name in NAMES}) == len(NAMES)
+    for first, second in (("n+1", "n-1"), ("batch size", "batch_size"), ("é", "è")):
+        nodes = [helper.make_node("Concat", ["a", "b"], ["y"], "join", axis=0)]
+        found = load_model(symbolic_model(nodes, {"a": (first,), "b": (second,)}, ["y"])).main.results[0]
+        assert isinstance(found, TensorType)
+        assert found.shape == (sym(first) + sym(second),)
+
+
+def is_symbol_of_a_size(symbol: str) -> bool:
+    """Whether no kernel takes it for an index of its own."""
+    return not sym(symbol).places() and not symbol.endswith("'")
+
+
+def test_what_people_read() -> None:
+    n, odd, index = (sym(symbol_of(name)) for name in ("n", 'batch "size"', "d0"))
+    assert readable(n * 2 - odd // 4 + index) == 'd0 + n * 2 - ("batch \\"size\\"" // 4)'
+    assert plain_dim(odd) == 'batch "size"'
+    assert plain_shape((index, 3)) == "(d0, 3)"
+    assert plain_shape((odd * 2,)) == '("batch \\"size\\"" * 2)'
+
+
+def test_names_for_dimensions_without_one_are_new() -> None:
+    model = symbolic_model(
+        [helper.make_node("Concat", ["x", "z"], ["y"], axis=0)],
+        {"x": (None,), "z": ("x_dim_0",)},  # type: ignore[dict-item]
+        ["y"],
+    )
+    assert shapes(model) == ["tensor<[x_dim_0_2]xf32>", "tensor<[x_dim_0]xf32>", "tensor<[x_dim_0 + x_dim_0_2]xf32>"]
+
+
+def test_digits_are_a_name_where_a_name_is_given() -> None:
+    assert shapes(TWO, a=("7", 3)) == ['tensor<["7"]x3xf32>'] * 3

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from dlc.errors import DlcError
+from dlc.frontends.slices import cut
 from dlc.ir.core import Block, Location, Module, Op
+from dlc.ir.dialects.graph_shape import Slice
 from dlc.ir.eval.interpreter import evaluate_op
 from dlc.ir.expr import Dim, Expr, as_expr, sym
-from dlc.ir.guards import renamed
+from dlc.ir.guards import Names, renamed
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.requirements import EQUAL, requirements
 from dlc.ir.types import UI8, TensorType, scalar_of
@@ -29,7 +31,7 @@ from tests.guards.build import NODE, module_of
 Array = np.ndarray
 Numbers = dict[str, int]
 DIMS_IN_ATTRIBUTES = ("AttrDef[Dim]", "AttrDef[Shape]", "AttrDef[tuple[Dim, ...]]")
-VARIANTS = ("all", "some", "even", "odd", "attributes")
+VARIANTS = ("all", "some", "even", "odd", "attributes", "held", "last", "turned")
 OFFSET = 9  # an attribute is a symbol less this, so that it can be negative
 LARGE = 10**6
 HUGE = (1 << 31, 1 << 61, (1 << 63) - 1)  # are bound, never run
@@ -172,15 +174,15 @@ class Probe:
     def concrete(self, numbers: Numbers) -> Op:
         """The op with numbers for all sizes."""
         values = {name: as_expr(number) for name, number in numbers.items()}
-        types = [renamed(kind, values) for kind in self.types[: self.used]]
-        attrs = {key: renamed(value, values) for key, value in self.attrs.items()}
+        types = [renamed(kind, Names(values)) for kind in self.types[: self.used]]
+        attrs = {key: renamed(value, Names(values)) for key, value in self.attrs.items()}
         return self.kind(*Block(types).args, **attrs)
 
     def knowing(self, names: frozenset[str]) -> Probe:
         """The same with numbers in the place of some symbols."""
         known = {name: as_expr(self.base[name]) for name in names}
-        types = tuple(renamed(kind, known) for kind in self.types)
-        attrs = {key: renamed(value, known) for key, value in self.attrs.items()}
+        types = tuple(renamed(kind, Names(known)) for kind in self.types)
+        attrs = {key: renamed(value, Names(known)) for key, value in self.attrs.items()}
         base = {name: size for name, size in self.base.items() if name not in names}
         return replace(self, types=types, attrs=attrs, base=base)  # type: ignore[arg-type]
 
@@ -257,7 +259,8 @@ def others(size: int) -> list[int]:
 def probes(case: Case) -> list[Probe]:
     """`all`: every size a symbol. `some`: 0 and 1 stay numbers, which broadcast. `attributes`: their sizes too.
 
-    `even` and `odd`: wide, and every other size is a number, for which kernels have other ways.
+    `even` and `odd`: wide, and every other size is a number, for which kernels have other ways. `held`, `last`,
+    `turned`: slices that lie in their axes at all sizes, as an importer makes them, so that none is refused.
     """
     op = case.op()
     kinds = [TensorType(a.shape, scalar_of(a.dtype)) for a in case.arrays]
@@ -279,6 +282,8 @@ def probes(case: Case) -> list[Probe]:
         wide = found[0].widened()
         halves = {variant: frozenset(list(wide.base)[start::2]) for variant, start in (("even", 1), ("odd", 0))}
         found += [replace(wide.knowing(names), variant=variant) for variant, names in halves.items()]
+    if isinstance(op, Slice):
+        found += [replace(found[0], variant=variant, attrs=held(op, found[0].types[0], variant)) for variant in LIMITS]
     sized = dims_in_attributes(type(op)) & attrs.keys()
     if sized:
         base = dict(found[0].base)
@@ -287,6 +292,20 @@ def probes(case: Case) -> list[Probe]:
         types = (*found[0].types, *(TensorType((sym(name),), UI8) for name in more))
         found.append(Probe(case, "attributes", types, (*names, *more), changed, base))
     return found
+
+
+LIMITS = {"held": None, "last": (-2, 1 << 40, 1), "turned": (-2, -(1 << 40), -2)}  # start, end, step; None: the case's
+
+
+def held(op: Slice, kind: TensorType, variant: str) -> Mapping[str, Any]:
+    """What the importer makes of a slice of axes whose sizes are symbols."""
+    own = zip(op.starts, op.sizes, op.steps or (1,) * len(op.starts), strict=True)
+    limits = [LIMITS[variant] or (start, start + size * step, step) for start, size, step in own]
+    parts = [cut(dim, *each) for dim, each in zip(kind.shape, limits, strict=True)]
+    return {
+        "starts": tuple(part.start for part in parts), "sizes": tuple(part.size for part in parts),
+        "steps": tuple(part.step for part in parts),
+    }  # fmt: skip
 
 
 def named(name: str, size: int, base: Numbers) -> Expr:

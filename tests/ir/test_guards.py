@@ -17,8 +17,9 @@ from dlc.ir.dialects.graph_index import NonZero
 from dlc.ir.dialects.graph_math import Add, Cast, Relu
 from dlc.ir.dialects.graph_nn import MatMul, Softmax
 from dlc.ir.dialects.graph_shape import Slice
+from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.eval.interpreter import evaluate
-from dlc.ir.expr import as_dim, sym
+from dlc.ir.expr import as_dim, minimum, sym
 from dlc.ir.expr_text import parse_expr
 from dlc.ir.guards import declared_types, insert_guards, plain_name
 from dlc.ir.parser import parse_module
@@ -33,6 +34,7 @@ from dlc.target import Target
 from tests.differential.generators import Sample, graph_samples
 
 N, M = sym("n"), sym("m")
+ALIKE_TEXT = "the operands must have dimensions that are equal"
 
 
 class Making:
@@ -48,6 +50,12 @@ class Making:
         return op.results[0]
 
     def add(self, a: Value, b: Value, loc: str = "Add_1") -> Value:
+        """The sum of two values whose axes must be equal: whoever put it there has asked for that."""
+        pairs = list(zip(reversed(tensor(a).shape), reversed(tensor(b).shape), strict=False))
+        for left, right in reversed(pairs):
+            if left != right and 1 not in (left, right):
+                op = Require(left=left, right=right, relation=EQUAL, text=ALIKE_TEXT, what="add", loc=Location((loc,)))
+                self.block.append(op)
         return self.put(Add(a, b), loc)
 
     def sum_in_a_region(self, a: Value, b: Value) -> Value:
@@ -103,20 +111,21 @@ def inputs_of(module: Module) -> list[TensorType]:
 
 
 def test_a_guard_stands_before_the_op_that_needs_it_and_speaks_of_it() -> None:
-    f = Making("n, 3", "m, 3")
-    module = guarded(f.finish(f.add(f.put(Relu(f.inputs[0])), f.inputs[1])))
-    assert order(module.main.block) == ["relu", "require", "add", "return"]
+    f = Making("2, n", "m, 3")
+    module = guarded(f.finish(f.put(MatMul(f.put(Relu(f.inputs[0])), f.inputs[1]), "MatMul_1")))
+    assert order(module.main.block) == ["relu", "require", "matmul", "return"]
     guard = module.main.block.ops[1]
     assert isinstance(guard, Require)
     assert (guard.left, guard.relation, guard.right) == (N, EQUAL, M)
-    assert (guard.text, guard.what) == ("the shapes of the operands must broadcast", "add")
-    assert str(guard.loc) == "Add_1"
+    assert (guard.text, guard.what) == ("the last axis of a must equal the last but one of b", "matmul")
+    assert str(guard.loc) == "MatMul_1"
 
 
 def test_an_op_is_called_by_the_users_word_for_it() -> None:
-    module = sum_of("n", "m")
+    f = Making("2, n", "m, 3")
+    module = f.finish(f.put(MatMul(*f.inputs)))
     insert_guards(module, name=lambda op: f"my {plain_name(op)}")
-    assert [op.what for op in module.main.walk() if isinstance(op, Require)] == ["my add"]
+    assert [op.what for op in module.main.walk() if isinstance(op, Require)] == ["my matmul"]
 
 
 def test_what_an_importer_relies_on_is_asked_for_before_what_its_op_needs() -> None:
@@ -186,6 +195,16 @@ def test_a_name_becomes_what_it_equals(shapes: tuple[str, ...], renamed: tuple[s
     assert declared_types(module.main) == [floats(shape) for shape in shapes]
 
 
+def test_a_minimum_that_must_be_one_of_its_members_is_it() -> None:
+    """A table of positions, cut to the length of a sequence: all passes see the length."""
+    f = Making("m, n", "1, 512")
+    row = f.put(Slice(f.inputs[1], starts=(0, 0), sizes=(1, minimum(N, 512))))
+    module = guarded(f.finish(f.add(f.inputs[0], row)))
+    assert guards(module) == [("min(512, n)", "==", "n")] or guards(module) == [("n", "==", "min(512, n)")]
+    assert module.main.results == (floats("m, n"),)
+    assert inputs_of(module) == [floats("m, n"), floats("1, 512")]
+
+
 def test_names_that_are_renamed_one_after_the_other() -> None:
     f = Making("n, 3", "m, 3", "k, 3", "5, 3")
     x, z, u, five = f.inputs
@@ -219,7 +238,7 @@ def test_contradictions_are_the_users_mistake() -> None:
     f = Making("n", "3", "4")
     x, three, four = f.inputs
     module = f.finish(f.add(x, three), f.add(x, four, "Add_2"))
-    with pytest.raises(UserError, match=r"^add 'Add_2': the shapes .* must broadcast, which no sizes of the inputs"):
+    with pytest.raises(UserError, match=r"^add 'Add_2': the operands .* are equal, which no sizes of the inputs"):
         insert_guards(module)
 
 
@@ -244,7 +263,7 @@ def test_a_guard_inside_a_region_stays_there_and_renames_nothing() -> None:
     f = Making("n, 3", "m, 3")
     module = guarded(f.finish(f.sum_in_a_region(*f.inputs)))
     assert order(module.main.block) == ["group", "return"]
-    assert order(region_of(module)) == ["require", "add", "yield"]
+    assert order(region_of(module)) == ["require", "broadcast", "broadcast", "add", "yield"]
     assert inputs_of(module) == [floats("n, 3"), floats("m, 3")]
     assert "declared" not in module.main.attrs
 

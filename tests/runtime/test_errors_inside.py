@@ -126,20 +126,10 @@ def test_one_bad_index_among_many_threads() -> None:
 # -- what the shapes of the inputs must fulfil -------------------------------------------------------------------------
 
 
-def test_a_slice_that_needs_more_elements() -> None:
+def test_a_slice_that_finds_fewer_elements() -> None:
     weights = {"a": np.array([2]), "b": np.array([5])}
     proto = model([node("Slice", ["x", "a", "b"], ["y"])], {"x": ("f32", ("n", 4))}, {"y": "f32"}, weights)
-    ready = check(
-        proto,
-        {"x": rng.standard_normal((7, 4)).astype(np.float32)},
-        {"x": rng.standard_normal((3, 4)).astype(np.float32)},
-    )
-    refuses(
-        ready,
-        {"x": np.zeros((1, 4), np.float32)},
-        "Slice 'Slice_y': where a slice begins and ends must lie inside the axis, got 1, at least 2 is needed; "
-        "n = 1 (dimension 0 of input 'x')",
-    )
+    check(proto, *({"x": rng.standard_normal((n, 4)).astype(np.float32)} for n in (7, 3, 1)))
 
 
 def test_a_reshape_that_needs_a_certain_size() -> None:

@@ -102,6 +102,32 @@ ROWS = (
         tuple(({"x": (n,)}, ("Split 'the_node'", "must add up", f"got {n} and 5", f"n = {n}")) for n in (3, 6)),
     ),
     Row(
+        "Split of which one part is used",
+        model(
+            [node("Split", ["x", "sizes"], ["unused", "b"], "the_node"), node("Relu", ["b"], ["y"])],
+            {"x": f32("n")},
+            {"y": "f32"},
+            {"sizes": whole(2, 3)},
+        ),
+        ({"x": (5,)},),
+        (({"x": (7,)}, ("Split 'the_node'", "must add up", "got 7 and 5", "n = 7")),),
+    ),
+    Row(
+        "Split into what is left",
+        model(
+            [
+                *(node("Shape", [name], [f"s{name}"]) for name in "xz"),
+                node("Sub", ["sx", "sz"], ["rest"]),
+                node("Concat", ["sz", "rest"], ["sizes"], axis=0),
+                node("Split", ["x", "sizes"], ["a", "b"], "the_node"),
+            ],
+            {"x": f32("n"), "z": f32("m")},
+            {"a": "f32", "b": "f32"},
+        ),
+        ({"x": (5,), "z": (2,)}, {"x": (5,), "z": (5,)}, {"x": (3,), "z": (0,)}),
+        (({"x": (2,), "z": (3,)}, ("Split 'the_node'", "no part may have a negative size", "m = 3", "n = 2")),),
+    ),
+    Row(
         "Split into equal parts",
         one("Split", {"x": f32("n")}, {"a": "f32", "b": "f32"}),
         ({"x": (6,)}, {"x": (0,)}),
@@ -143,7 +169,22 @@ ROWS = (
     Row(
         "a slice beyond its axis",
         one("Slice", {"x": f32("n")}, {"y": "f32"}, {"from": whole(3), "to": whole(-2)}),
-        ({"x": (8,)}, {"x": (5,)}),
-        (({"x": (4,)}, ("Slice 'the_node'", "n = 4")), ({"x": (1,)}, ("Slice 'the_node'", "n = 1"))),
+        ({"x": (8,)}, {"x": (5,)}, {"x": (4,)}, {"x": (1,)}, {"x": (0,)}),
+        (),
+    ),
+    Row(
+        "a table that is too short",
+        model(
+            [
+                node("Shape", ["x"], ["length"], start=1, end=2),
+                node("Slice", ["table", "zero", "length", "axis"], ["row"], "cut"),
+                node("Add", ["x", "row"], ["y"], "the_node"),
+            ],
+            {"x": f32("n", "m", 4)},
+            {"y": "f32"},
+            {"table": weight(1, 9, 4), "zero": whole(0), "axis": whole(1)},
+        ),
+        ({"x": (2, 9, 4)}, {"x": (2, 3, 4)}, {"x": (0, 1, 4)}),
+        (({"x": (2, 12, 4)}, ("Add 'the_node'", "broadcast", "m = 12 (dimension 1 of input 'x')")),),
     ),
 )

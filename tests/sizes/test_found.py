@@ -35,7 +35,7 @@ def feeds(found: int, n: int = 8, m: int = 3) -> dict[str, np.ndarray]:
 FLAT = node("Reshape", ["z", "all"], ["flat"])
 ALL = {"all": np.array([-1])}
 CASES = {
-    "Add": (compressed(FLAT, node("Add", ["some", "flat"], ["y"], "sum"), weights=ALL), 6, (0, 1, 5, 8), "broadcast"),
+    "Add": (compressed(FLAT, node("Add", ["some", "flat"], ["y"], "sum"), weights=ALL), 6, (0, 5, 8), "broadcast"),
     "Reshape": (
         compressed(node("Reshape", ["some", "two"], ["y"], "rows"), weights={"two": np.array([2, -1])}),
         4,
@@ -51,12 +51,13 @@ CASES = {
     ),
     "Slice": (
         compressed(
-            node("Slice", ["some", "from", "to"], ["y"], "rest"),
-            weights={"from": np.array([2]), "to": np.array([1 << 40])},
+            node("Slice", ["some", "from", "to"], ["rest"], "rest"),
+            node("Add", ["rest", "three"], ["y"], "sum"),
+            weights={"from": np.array([2]), "to": np.array([1 << 40]), "three": np.ones(3, np.float32)},
         ),
         5,
-        (0, 1),
-        "slice",
+        (0, 4),
+        "broadcast",
     ),
     "Split": (
         compressed(node("Split", ["some", "parts"], ["y", "other"], "parts"), weights={"parts": np.array([2, 3])}),

@@ -16,6 +16,7 @@ from dlc.codegen.context import BODIES_AT, BOUND_AT, COUNT_AT, DIMS_AT, WORKSPAC
 from dlc.codegen.emit.checked import Checked, Number
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.ir.dialects import run
+from dlc.ir.dim_names import symbol_in
 from dlc.ir.expr import Dim, Expr, as_expr
 from dlc.ir.messages import encoded
 from dlc.record import record
@@ -185,9 +186,10 @@ def compare_inputs(f: _Function, inputs: Sequence[InputSites], slots: Mapping[st
         position += len(sizes)
         given.append(list(zip(each.shape, sizes, strict=True)))
         for dim, size in given[-1]:
-            if isinstance(dim, Expr) and dim.is_symbol and str(dim) not in f.numbers.symbols:
-                f.numbers.symbols[str(dim)] = size
-                f.store(size, dims, slots[str(dim)])
+            symbol = symbol_in(dim)
+            if symbol is not None and symbol not in f.numbers.symbols:
+                f.numbers.symbols[symbol] = size
+                f.store(size, dims, slots[symbol])
                 first.add(size)
     for each, pairs in zip(inputs, given, strict=True):
         conditions = list(agreements(f, pairs, first))

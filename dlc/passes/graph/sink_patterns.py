@@ -180,8 +180,6 @@ class FlattenMatMul(Pattern[MatMul]):
         shape, width = tensor(op.a).shape, tensor(op.b).shape
         if len(shape) < 3 or len(width) != 2 or op.layout is not None:
             return NoMatch("not many matrices times one")
-        if sum(not isinstance(dim, int) for dim in shape[:-1]) > 1:
-            return NoMatch("the number of rows would be a product of symbols")
         rows = rw.insert(Reshape(op.a, shape=(product(shape[:-1]), shape[-1])))
         made = rw.insert(rebuilt(op, [rows.result, op.b]))
         rw.replace(op, rw.insert(Reshape(made.result, shape=tensor(op.result).shape)).result)

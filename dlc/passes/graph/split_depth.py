@@ -20,12 +20,11 @@ from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.levels import Level
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns, rebuilt
 from dlc.ir.types import TensorType
+from dlc.ir.typical import batch_names, typical
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.layouts import panel_columns
 from dlc.record import record
 from dlc.target import Target
-
-USUAL_ROWS = 128  # where the number of rows has a name
 
 
 @record
@@ -39,7 +38,7 @@ class SplitDepth(Pass):
 
     def run(self, module: Module, cx: PassContext) -> bool:
         cache = self.cache or cx.target.facts.l2_bytes * 3 // 4
-        return apply_patterns(module, [DeepProduct(cx.target, self.least, cache)], cx)
+        return apply_patterns(module, [DeepProduct(cx.target, self.least, cache, batch_names(module.main))], cx)
 
 
 @record
@@ -47,6 +46,7 @@ class DeepProduct(Pattern[MatMul]):
     target: Target
     least: int
     cache: int
+    batches: frozenset[str]
 
     def rewrite(self, op: MatMul, rw: Rewriter) -> NoMatch | None:
         a, b, depth = tensor(op.a), tensor(op.b), tensor(op.b).shape[-2]
@@ -70,7 +70,7 @@ class DeepProduct(Pattern[MatMul]):
     def parts(self, a: TensorType, b: TensorType, depth: int) -> int:
         """How many products it takes until each fits the cache."""
         rows = a.shape[-2]
-        row_bytes = (rows if isinstance(rows, int) else USUAL_ROWS) * b.scalar.bytes
+        row_bytes = typical(rows, self.batches) * b.scalar.bytes
         panel_bytes = panel_columns(rows, b.shape[-1], self.target) * b.scalar.bytes
         if row_bytes * depth < self.cache // 2:  # few rows: panels may pass by
             return 1

@@ -22,6 +22,7 @@ from dlc.ir.expr import Expr, product
 from dlc.ir.levels import Level
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter, apply_patterns
 from dlc.ir.types import F32
+from dlc.ir.typical import batch_names, typical
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.rounding import expected_error
 from dlc.passes.graph.strassen_costs import MOST_TILES, matmul_cycles, strassen_plan
@@ -31,7 +32,6 @@ from dlc.target import Target
 # A quarter of the result is a sum of two or four products, whose factors are elements or sums of two. For independent
 # elements of variance 1 the terms' variances add up to 4 or 12 where the plain product has 2: twice as far off.
 ERROR_GROWTH = 2.0
-USUAL_ROWS = 128  # where their number has a name
 FEW_ROWS = 56  # fewer, should there be so few at run time, are multiplied plainly: reading weights is what takes time
 
 
@@ -47,7 +47,8 @@ class Strassen(Pass):
     def run(self, module: Module, cx: PassContext) -> bool:
         if cx.options.exact:
             return False
-        return apply_patterns(module, [MatMulByStrassen(cx.target, self.gain, self.error)], cx)
+        batches = batch_names(module.main)
+        return apply_patterns(module, [MatMulByStrassen(cx.target, self.gain, self.error, batches)], cx)
 
 
 @record
@@ -55,6 +56,7 @@ class MatMulByStrassen(Pattern[MatMul]):
     target: Target
     gain: float
     error: float
+    batches: frozenset[str]
 
     def rewrite(self, op: MatMul, rw: Rewriter) -> NoMatch | None:
         a, b = tensor(op.a), tensor(op.b)
@@ -65,11 +67,9 @@ class MatMulByStrassen(Pattern[MatMul]):
         rows, (depth, columns) = product(a.shape[:-1]), b.shape
         if not isinstance(depth, int) or not isinstance(columns, int):
             return NoMatch("the size of the weight is not known")
-        if not isinstance(rows, int) and a.rank < 3:
-            return NoMatch("the rows may be single ones of a batch")
         if expected_error(ERROR_GROWTH, depth) > self.error:
             return NoMatch("the product is so deep that errors might be large")
-        usual = rows if isinstance(rows, int) else max(USUAL_ROWS, least_rows(rows))
+        usual = typical(rows, self.batches)
         plan = strassen_plan(usual, depth, columns, self.target)
         if plan is None or matmul_cycles(usual, depth, columns, self.target) < self.gain * plan.cycles:
             return NoMatch("the sizes do not suit, or the plain product is predicted to be as fast")

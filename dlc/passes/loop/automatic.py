@@ -114,7 +114,7 @@ def _without_unit_axes(access: buf.Load | buf.Store) -> list[Expr]:
     while len(at) > 1 and shape and shape[-1] == 1:
         at.pop()
         shape.pop()
-    return at or [sym("none")]
+    return at or [sym("none'")]
 
 
 def _element_loops(func: Func) -> list[loop.For]:

@@ -16,33 +16,31 @@ from dlc.ir.access import index_operands
 from dlc.ir.core import Func, Value
 from dlc.ir.dialects import buf, loop, vec
 from dlc.ir.dialects.buf import buffer_type
-from dlc.ir.expr import Expr, as_expr, const, sym
-from dlc.ir.expr_bounds import bounds
+from dlc.ir.expr import ZERO, Expr, as_expr, const, minimum, sym
+from dlc.ir.expr_bounds import bounds, last_index, nonnegative
 from dlc.ir.types import BufferType, VectorType
 from dlc.passes.loop.loops import all_loops, named_loops
+from dlc.record import record
 
 LINE_BYTES = 64
 MOST_SHARES = 16
 SHARES = 4  # where the number of tiles is not known: three tiles or fewer leave a part of the panel unasked for
+ENOUGH = 3  # tiles at least that share the panel instead
 
 
-def prefetch(func: Func, buffer: Value, name: str, over: str | None = None) -> None:
+def prefetch(func: Func, buffer: Value, name: str, over: str | None = None, *, least: int = 1) -> None:
     """Where loads of `buffer` move with the loop called `name`, ask for what its next iteration loads.
 
-    The requests for vectors are spread over the first loop called `over` inside it, if there is one. Without it
+    The requests for vectors are spread over the first loop called `over` inside it, if there is one; if its length is
+    not known, over that and the others beside it, which together run `least` times if they run. Without it
     elements that are broadcast one by one are asked for too: of rows read to the end, as many in each step as it reads,
     otherwise a request per line.
     """
     for outer in named_loops(func, name):
-        tiles = None if over is None else next(iter(named_loops(outer, over)), None)
-        for inner in all_loops(tiles or outer):
-            rows: dict[object, list[vec.Load]] = {}  # vectors side by side share a row
-            for op in inner.block.ops:
-                if isinstance(op, vec.Load) and op.buffer is buffer:
-                    rows.setdefault((op.at[:-1], tuple(index_operands(op))), []).append(op)
-            for loads in rows.values():
-                if (row := _row_axis(loads[0], outer, inner)) is not None:
-                    _ask(loads, outer, tiles, inner, row)
+        for tiles in () if over is None else _tiles(outer, over, least):
+            _ask_in(tiles.loop, buffer, outer, tiles)
+        if over is None or not named_loops(outer, over):
+            _ask_in(outer, buffer, outer, None)
         if over is None:
             asked = [_ask_for_rows(inner, outer, buffer) for inner in all_loops(outer)]
             for load in () if any(asked) else _scalar_loads(outer, buffer):
@@ -59,24 +57,71 @@ def _row_axis(load: vec.Load, outer: loop.For, inner: loop.For) -> int | None:
     return rows[0] if len(rows) == 1 and load.at[-1].is_const else None
 
 
-def shares(tiles: loop.For | None) -> int:
-    """In how many parts the next panel is asked for: one in each tile."""
-    if tiles is None:
-        return 1
-    count, most = tiles.trip_count, bounds(tiles.upper, {})[1]
-    if count is None:  # too few parts come too fast, of too many some are never asked for
-        count = SHARES if most is None else most * 2 // 3
-    return max(1, min(MOST_SHARES, count))
+@record
+class Tiles:
+    """A loop over tiles, of which each asks for one of `parts` parts of the next panel, from the part `first` on."""
+
+    loop: loop.For
+    parts: int
+    first: Expr | None = None  # None: there are as many tiles as parts
+
+    def place(self, indices: list[Value]) -> Expr:
+        """The part of a tile; those beyond the last one ask for what they have got, not for ever more panels."""
+        place = _place(self.loop.variable, indices)
+        if self.first is None:
+            return place
+        last = last_index(self.loop.upper)
+        end = None if last is None else as_expr(last) + self.first
+        enough = end is not None and nonnegative(self.parts - 1 - end)
+        return place + self.first if enough else minimum(place + self.first, self.parts)
 
 
-def _ask(loads: list[vec.Load], outer: loop.For, tiles: loop.For | None, inner: loop.For, row: int) -> None:
+def _tiles(outer: loop.For, over: str, least: int) -> list[Tiles]:
+    found = named_loops(outer, over)
+    if not found:
+        return []
+    first = found[0]
+    beside = [op for op in found if op.parent is first.parent]
+    counts = [op.trip_count for op in beside]
+    if None not in counts:
+        return _of_known(beside, [count for count in counts if count is not None])
+    most = bounds(first.upper)[1]
+    if most is not None:  # too few parts come too fast, of too many some are never asked for
+        return [Tiles(first, max(1, min(MOST_SHARES, most * 2 // 3)))]
+    parts = min(MOST_SHARES, least) if least >= ENOUGH else SHARES
+    if first.upper.places():
+        return [Tiles(first, parts)]
+    return [Tiles(first, parts, ZERO), *(Tiles(op, parts, first.upper) for op in beside[1:])]
+
+
+def _of_known(loops: list[loop.For], counts: list[int]) -> list[Tiles]:
+    """Tiles of two heights stand in two loops: where the first has few, the second asks for what it leaves."""
+    parts = min(MOST_SHARES, sum(counts))
+    if counts[0] >= parts:
+        return [Tiles(loops[0], max(1, parts))]
+    firsts = [const(sum(counts[:number])) for number in range(len(loops))]
+    return [Tiles(op, parts, first) for op, first in zip(loops, firsts, strict=True) if first.value < parts]
+
+
+def _ask_in(around: loop.For, buffer: Value, outer: loop.For, tiles: Tiles | None) -> None:
+    for inner in all_loops(around):
+        rows: dict[object, list[vec.Load]] = {}  # vectors side by side share a row
+        for op in inner.block.ops:
+            if isinstance(op, vec.Load) and op.buffer is buffer:
+                rows.setdefault((op.at[:-1], tuple(index_operands(op))), []).append(op)
+        for loads in rows.values():
+            if (row := _row_axis(loads[0], outer, inner)) is not None:
+                _ask(loads, outer, tiles, inner, row)
+
+
+def _ask(loads: list[vec.Load], outer: loop.For, tiles: Tiles | None, inner: loop.For, row: int) -> None:
     load = loads[0]
     indices = list(index_operands(load))
     k = sym(f"d{indices.index(inner.variable)}")
-    parts = shares(tiles)
+    parts = 1 if tiles is None else tiles.parts
     step = load.at[row]
     if tiles is not None and parts > 1:
-        step = step + _extent(load.buffer, row) * _place(tiles.variable, indices)
+        step = step + _extent(load.buffer, row) * tiles.place(indices)
     at = [e.substitute(_next(outer, indices)) for e in load.at]
     width = _extent(load.buffer, row + 1)
     if parts > 1 and row + 2 == len(at) and width.is_const:  # rows side by side: each step goes on where the last ended

@@ -7,15 +7,21 @@
 With ``tail="guard"`` there is no tail loop; the last block's inner loop is shorter: i.i in [0, min(f, n - i.o * f)).
 With ``tail="block"`` the tail loop stands in a loop i.o of its own, which runs once.
 With ``tail="overlap"`` the last block begins early, at n - f: some iterations run twice.
+With ``tail="none"`` the caller knows that f divides n.
+
+`split_evenly` makes blocks of f and of f - 1, which fill any length but some short ones: 16 is
+6 + 5 + 5.
 """
 
 from __future__ import annotations
+
+from math import gcd
 
 from dlc.errors import InternalError
 from dlc.ir.access import Formula, Substitution, clone_with
 from dlc.ir.core import Block, Value
 from dlc.ir.dialects import loop
-from dlc.ir.expr import Expr, as_expr, ceil_div, minimum, sym
+from dlc.ir.expr import ZERO, Expr, as_expr, ceil_div, minimum, sym
 from dlc.ir.expr_bounds import last_index
 from dlc.passes.loop.loops import body_block, make_loop, recompose, replace_loop, substitution, take_body
 
@@ -43,7 +49,8 @@ def split(
         replace_loop(op, [made], made.results)
         return made, None
     whole = extent // factor
-    rest = extent % factor  # as a remainder its limit is known, and with it the quotients of the tail's indices
+    # as a remainder its limit is known, and with it the quotients of the tail's indices
+    rest = ZERO if tail == "none" else extent % factor
     main = tail_loop = None
     results: list[Value] = op.inits
     if rest != 0:
@@ -114,13 +121,71 @@ def _once(op: loop.For, name: str) -> loop.For:
     return made
 
 
-def cut(op: loop.For, at: int, first: str, second: str) -> tuple[loop.For, loop.For]:
-    """Split the iterations of `op` at `at`: [0, at) in a loop called `first`, the others, from 0, in `second`."""
+def cut(op: loop.For, at: int | Expr, first: str, second: str) -> tuple[loop.For, loop.For]:
+    """Split the iterations of `op` at `at`: [0, at) in a loop called `first`, the others, from 0, in `second`.
+
+    `at` is a number, or an expression over the index operands of `op`, between 0 and its length.
+    """
     rest = _shifted(op, op.upper - at, as_expr(at), second)
     head = _shifted(op, as_expr(at), as_expr(0), first, reuse=True)
     rest.set_operands([*rest.indices, *head.results])
     replace_loop(op, [head, rest], list(rest.results))
     return head, rest
+
+
+def even_parts(extent: int, limit: int) -> tuple[int, int]:
+    """(larger part, number of larger parts) when `extent` is cut into as few parts of at most `limit` as possible.
+
+    Their sizes differ by one at most.
+    """
+    count = -(-extent // limit)
+    small = extent // count
+    extra = extent - small * count
+    return (small + 1, extra) if extra else (small, count)
+
+
+def least_blocks(extent: Expr, factor: int) -> int:
+    """How many blocks of at most `factor` fill `extent` at least, if it is not 0."""
+    return -(-gcd(*(number for _, number in extent.terms)) // factor)
+
+
+def split_evenly(op: loop.For, factor: int, outer: str, inner: str) -> None:
+    """Split `op` into as few blocks of at most `factor` as possible, whose lengths differ by one at most.
+
+    Where the length is not known, what blocks of `factor` and `factor` - 1 do not fill goes in ever smaller blocks, so
+    that all can be unrolled.
+    """
+    extent = op.upper
+    if not extent.is_const:
+        _split_unknown(op, factor, outer, inner)
+    elif extent != 0:
+        larger, count = even_parts(extent.value, factor)
+        if larger * count < extent.value:
+            op, rest = cut(op, larger * count, op.name_hint, op.name_hint)
+            split(rest, larger - 1, outer, inner)
+        split(op, larger, outer, inner)
+
+
+def _split_unknown(op: loop.For, factor: int, outer: str, inner: str) -> None:
+    rest: loop.For | None = op
+    if factor > 1:
+        extent, smaller = op.upper, factor - 1
+        shorter = -extent % factor  # so many blocks less one fill the length, if there are so many blocks
+        if not (fills := _fills(extent, factor)):
+            shorter = minimum(shorter, extent // smaller)
+        head, last = cut(op, extent - shorter * smaller, op.name_hint, op.name_hint)
+        split(last, smaller, outer, inner, "none")
+        rest = split(head, factor, outer, inner, "none" if fills else "peel")[1]
+    while rest is not None and (factor := factor // 2) > 1:
+        rest = split(rest, factor, outer, inner)[1]
+    if rest is not None:
+        split(rest, 1, outer, inner)
+
+
+def _fills(extent: Expr, factor: int) -> bool:
+    """Whether blocks of `factor` and one less fill `extent`, whatever its symbols: what divides it they do fill."""
+    shared = gcd(*(number for _, number in extent.terms))
+    return any((shared - count * factor) % (factor - 1) == 0 for count in range(shared // factor + 1))
 
 
 def fill(op: loop.For, body: Block, mapping: Substitution) -> None:

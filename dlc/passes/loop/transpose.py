@@ -144,13 +144,13 @@ def _steps(access: Access, along: loop.For, lanes: int) -> tuple[int, ...] | Non
         return None if names else (0,) * len(access.at)
     known = variable_ranges(along)
     ranges: dict[str, Range] = {f"d{n}": known[v] for n, v in enumerate(indices) if v in known}
-    ranges |= {"lane": (0, lanes - 1), "block": (0, None)}
+    ranges |= {"lane'": (0, lanes - 1), "block'": (0, None)}
     steps = []
     for expr in access.at:
-        moved = simplify(expr.substitute({names[0]: sym("block") * lanes + sym("lane")}), ranges)
-        if not moved.is_linear_in("lane"):
+        moved = simplify(expr.substitute({names[0]: sym("block'") * lanes + sym("lane'")}), ranges)
+        if not moved.is_linear_in("lane'"):
             return None
-        steps.append(moved.coefficient("lane"))
+        steps.append(moved.coefficient("lane'"))
     return tuple(steps)
 
 

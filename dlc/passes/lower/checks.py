@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dlc.ir.core import Func
 from dlc.ir.dialects import run
 from dlc.ir.dialects.graph_flow import Require
-from dlc.ir.expr import Dim, Expr, as_expr
+from dlc.ir.dim_names import in_expression, readable, symbol_in
+from dlc.ir.expr import Dim, as_expr
 from dlc.ir.guards import declared_types
-from dlc.ir.messages import escaped
+from dlc.ir.messages import escaped, value_of
 from dlc.ir.requirements import AT_LEAST
 
 
@@ -30,8 +31,8 @@ def dimension_origins(main: Func) -> dict[str, str]:
     origins: dict[str, str] = {}
     for name, kind in zip(main.listed("inputs"), declared_types(main), strict=False):
         for axis, dim in enumerate(getattr(kind, "shape", ())):
-            if isinstance(dim, Expr) and dim.is_symbol:
-                origins.setdefault(str(dim), f"dimension {axis} of input '{name}'")
+            if (symbol := symbol_in(dim)) is not None:
+                origins.setdefault(symbol, f"dimension {axis} of input '{name}'")
     return origins
 
 
@@ -47,10 +48,16 @@ def message(op: Require, origins: dict[str, str]) -> str:
 
 
 def side(dim: Dim, number: int) -> str:
-    return f"{{{number}}}" if as_expr(dim).is_const or as_expr(dim).is_symbol else f"{dim} = {{{number}}}"
+    said = as_expr(dim).is_const or as_expr(dim).is_symbol  # by the number itself, or behind it
+    return f"{{{number}}}" if said else f"{escaped(readable(dim))} = {{{number}}}"
+
+
+def with_value(symbol: str) -> str:
+    """``n = 3``: a named dimension with its value."""
+    return f"{escaped(in_expression(symbol))} = {value_of(symbol)}"
 
 
 def given(names: Iterable[str], origins: dict[str, str]) -> str:
     """The values of named dimensions, and the inputs to change."""
-    where = [f"{name} = {{={name}}} ({escaped(origins.get(name, 'found at run time'))})" for name in sorted(names)]
+    where = [f"{with_value(name)} ({escaped(origins.get(name, 'found at run time'))})" for name in sorted(names)]
     return f"; {', '.join(where)}" if where else ""

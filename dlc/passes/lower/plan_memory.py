@@ -5,8 +5,9 @@ the last time, element by element, takes over its place (`in_place.py`): the two
 
 Buffers whose lives overlap must not: placing them is interval colouring with sizes, done greedily, larger buffers
 first, each at the lowest offset that is free during its life (Pisarchyk and Lee, "Efficient memory management for deep
-neural net inference", 2020, section 4.2). Buffers whose size depends on named dimensions come behind the others; those
-of equal size share a place when their lives allow. A dimension that a kernel finds out counts with its upper bound.
+neural net inference", 2020, section 4.2). Buffers whose size depends on named dimensions come behind the others, by the
+same rule for typical sizes; they share places where expressions show that they never meet. A dimension that a kernel
+finds out counts with its upper bound.
 
 For tests of memory safety, `apart` gives each buffer whole pages of its own instead, none of them written in place.
 """
@@ -19,10 +20,12 @@ from typing import ClassVar
 from dlc.errors import InternalError
 from dlc.ir.core import Func, Module, Value
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr, as_expr, const, product
+from dlc.ir.expr import Expr, as_dim, as_expr, const, product
+from dlc.ir.expr_bounds import nonnegative
 from dlc.ir.levels import Level
 from dlc.ir.size_bounds import Uppers, elements_at_most, upper_bounds
 from dlc.ir.types import BufferType
+from dlc.ir.typical import batch_names, typical
 from dlc.passes.base import Pass, PassContext
 from dlc.record import record
 
@@ -135,19 +138,50 @@ def place_buffers(main: Func) -> None:
     alive, placed = min(plans, key=lambda plan: end_of(plan[1]))
     for offset, life in placed:
         give(life, const(offset))
-    total: Expr = const(end_of(placed))
-    slots: list[tuple[Expr, Expr, list[Life]]] = []  # size, offset, who lives there
-    for life in alive:
-        if life.size.is_const:
-            continue
-        slot = next((s for s in slots if s[0] == life.size and not any(life.overlaps(o) for o in s[2])), None)
-        if slot is None:
-            slot = (life.size, total, [])
-            slots.append(slot)
-            total = total + life.size
-        slot[2].append(life)
-        give(life, slot[1])
-    main.attrs["workspace"] = total
+    unknown, main.attrs["workspace"] = place_unknown(alive, const(end_of(placed)), batch_names(main))
+    for each in unknown:
+        give(each.life, each.offset)
+
+
+@record
+class Unknown:
+    """A buffer whose size is not known: where it begins and ends, and typical numbers for these."""
+
+    life: Life
+    offset: Expr
+    end: Expr
+    first: int
+    last: int
+
+    def apart(self, offset: Expr, end: Expr, first: int, last: int) -> bool:
+        """Whether a buffer of those ends shares no byte with this one, whatever the sizes."""
+        if first >= self.last:
+            return nonnegative(offset - self.end)
+        return last <= self.first and nonnegative(self.offset - end)
+
+
+def place_unknown(alive: list[Life], start: Expr, batches: frozenset[str]) -> tuple[list[Unknown], Expr]:
+    """Places for the buffers of unknown size, from `start` on, and where the last one ends.
+
+    As for known sizes, typical ones deciding what is larger and what lies lower. But a place is taken only where no
+    sizes let two buffers meet; where that cannot be seen, above all others.
+    """
+    sizes = {life: typical(as_dim(life.size), batches) for life in alive if not life.size.is_const}
+    placed: list[Unknown] = []
+    roof, height = start, typical(as_dim(start), batches)
+    for life in sorted(sizes, key=lambda life: (-sizes[life], life.first)):
+        around = [each for each in placed if each.life.overlaps(life)]
+        places = dict([(start, typical(as_dim(start), batches)), *((each.end, each.last) for each in around)])
+        for offset, first in (*sorted(places.items(), key=lambda place: place[1]), (roof, height)):
+            end, last = offset + life.size, first + sizes[life]
+            if all(each.apart(offset, end, first, last) for each in around) and (
+                nonnegative(roof - end) or nonnegative(end - roof)
+            ):
+                break
+        placed.append(Unknown(life, offset, end, first, last))
+        if not nonnegative(roof - end):
+            roof, height = end, last
+    return placed, roof
 
 
 def place_apart(main: Func, flush: str) -> None:

@@ -18,7 +18,7 @@ from dlc.passes.loop.narrow import narrow_padding
 from dlc.passes.loop.prefetch import prefetch
 from dlc.passes.loop.reorder import reorder
 from dlc.passes.loop.share import share
-from dlc.passes.loop.split import cut, split
+from dlc.passes.loop.split import least_blocks, split, split_evenly
 from dlc.passes.loop.spread import spread
 from dlc.passes.loop.transpose import plans
 from dlc.passes.loop.turn import turn_stores
@@ -35,7 +35,6 @@ from dlc.passes.lower.tiles import (
     best_team,
     best_tile,
     depthwise_columns,
-    even_parts,
     image_tiles,
     tiles_by_vectors,
 )
@@ -58,6 +57,7 @@ class Scheduler:
     considered: dict[str, None] = field(default_factory=dict)
     parameters: dict[str, Value] = field(default_factory=dict)  # buffers by the names of the kernel's operands
     ends: dict[Value, tuple[int, int]] = field(default_factory=dict)  # what narrow_padding takes
+    least_blocks: dict[str, int] = field(default_factory=dict)  # of loops that were split evenly
     spread_loops: tuple[str, ...] = ()
     shared: tuple[tuple[str, ...], int] = ((), 0)  # loops, and between how many threads
 
@@ -152,33 +152,11 @@ class Scheduler:
     def split(self, action: s.Action, amount: int) -> None:
         name, outer, inner = action.loops
         for op in named_loops(self.func, name):
-            if action.tail != "even":
+            if action.tail == "even":
+                self.least_blocks[outer] = least_blocks(op.upper, amount)
+                split_evenly(op, amount, outer, inner)
+            else:
                 split(op, amount, outer, inner, action.tail)
-                continue
-            if not op.upper.is_const:
-                self._split_symbolic(op, amount, outer, inner)
-                continue
-            self._split_evenly(op, amount, outer, inner)
-
-    def _split_evenly(self, op: loop.For, amount: int, outer: str, inner: str) -> None:
-        extent = op.upper.value
-        if extent == 0:
-            return
-        larger, count = even_parts(extent, amount)
-        if larger * count < extent:
-            head, rest = cut(op, larger * count, op.name_hint, op.name_hint)
-            split(rest, larger - 1, outer, inner)
-            op = head
-        split(op, larger, outer, inner)
-
-    def _split_symbolic(self, op: loop.For, amount: int, outer: str, inner: str) -> None:
-        """The rest of a loop of unknown length goes in ever smaller blocks, so that all can be unrolled."""
-        rest: loop.For | None = op
-        while rest is not None and amount > 1:
-            rest = split(rest, amount, outer, inner)[1]
-            amount //= 2
-        if rest is not None:
-            split(rest, 1, outer, inner)
 
     def order(self, action: s.Action, amount: int) -> None:
         """Reorder every nest whose loops are among those named (absent names are passed over)."""
@@ -235,7 +213,7 @@ class Scheduler:
         buffer = self.parameters.get(action.loops[0])
         if buffer is not None:
             clean(self.func)  # rows share their loads from here on: one request per vector, not per row
-            prefetch(self.func, buffer, *action.loops[1:])
+            prefetch(self.func, buffer, *action.loops[1:], least=self.least_blocks.get(action.loops[-1], 1))
 
     def turn(self, action: s.Action, amount: int) -> None:
         turn_stores(self.func)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from dlc.passes.loop.split import even_parts
 from dlc.record import record
 from dlc.target import Target
 
@@ -32,17 +33,6 @@ class Tile:
     rows: int
     vectors: int
     cost: float
-
-
-def even_parts(extent: int, limit: int) -> tuple[int, int]:
-    """(larger part, number of larger parts) when `extent` is cut into as few parts of at most `limit` as possible.
-
-    Their sizes differ by one at most.
-    """
-    count = -(-extent // limit)
-    small = extent // count
-    extra = extent - small * count
-    return (small + 1, extra) if extra else (small, count)
 
 
 def tile_cycles(rows: int, vectors: int, target: Target, panels: bool = False) -> float:

@@ -10,7 +10,7 @@ from dlc.ir.dialects.graph_math import Add, Equal, Relu
 from dlc.ir.dialects.graph_nn import Conv, ConvTranspose, MatMul, Pool
 from dlc.ir.dialects.graph_shape import Relayout
 from dlc.ir.dialects.shape_rules import broadcast, tensor, window_count
-from dlc.ir.expr import Dim, maximum, sym
+from dlc.ir.expr import Dim, maximum, minimum, sym
 from dlc.ir.types import BOOL, F32, Layout, TensorType
 
 N, M = sym("n"), sym("m")
@@ -29,7 +29,7 @@ def value(*shape: Dim, layout: Layout | None = None) -> Value:
         ((1,), (N,), (N,)),
         ((5,), (N,), (5,)),
         ((N,), (0,), (0,)),
-        ((N,), (M,), (maximum(N, M),)),
+        ((N,), (M,), (maximum(N, M) * minimum(1, minimum(N, M)),)),
         ((), (2, N), (2, N)),
     ],
 )

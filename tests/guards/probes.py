@@ -23,7 +23,7 @@ from dlc.ir.eval.interpreter import evaluate_op
 from dlc.ir.expr import Dim, Expr, as_expr, sym
 from dlc.ir.guards import Names, renamed
 from dlc.ir.opdef import ELEMENTWISE
-from dlc.ir.requirements import EQUAL, requirements
+from dlc.ir.requirements import BROADCASTS, EQUAL, requirements
 from dlc.ir.types import UI8, TensorType, scalar_of
 from tests.eval.cases import Case
 from tests.guards.build import NODE, module_of
@@ -222,11 +222,11 @@ class Probe:
         yield from (each for each in found if len(each) > 1)
 
     def classes(self) -> list[set[str]]:
-        """Symbols that the op declares to be equal, each with its like."""
+        """Symbols that the op declares to be equal, or one of them 1, each with its like."""
         classes = {name: {name} for name in self.base}
         for need in requirements(self.op):
             names = sorted(need.surplus.symbols() & self.base.keys())
-            if need.relation == EQUAL and len(names) == 2 and self.base[names[0]] == self.base[names[1]]:
+            if need.relation in (EQUAL, *BROADCASTS) and len(names) == 2 and self.base[names[0]] == self.base[names[1]]:
                 merged = classes[names[0]] | classes[names[1]]
                 classes.update(dict.fromkeys(merged, merged))
         return [set(names) for names in dict.fromkeys(tuple(sorted(each)) for each in classes.values())]

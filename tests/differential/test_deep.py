@@ -41,7 +41,7 @@ def deep_product(rows: str) -> Module:
 
 
 @pytest.mark.isa("x86-64-v3")
-@pytest.mark.parametrize("rows", ["150", "[n]"])
+@pytest.mark.parametrize("rows", ["150", "[n * 150]"])
 def test_a_deep_product_is_what_the_evaluator_says(rows: str) -> None:
     module = deep_product(rows)
     low = lowered(module, Options(Target.parse(TARGET))).module

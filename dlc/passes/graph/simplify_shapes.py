@@ -8,6 +8,7 @@
     concat of slices that lie side by side                          ->  of one slice
     gather by a constant number or by consecutive ones              ->  slice
     f(reshape(x)), f(transpose(x)) for elementwise f                ->  reshape(f(x)), transpose(f(x))
+    transpose of joined axes, which are split again                 ->  transpose of what was joined
     slice(transpose(x)), slice or transpose of a reshape by 1s      ->  the reshape or transpose comes last
     matmul of many matrices with one                                ->  of one long matrix, between reshapes
     softmax(reshape(x)) and the like                                ->  reshape(softmax(x))
@@ -26,6 +27,7 @@ from dlc.ir.levels import Level
 from dlc.ir.rewrite import apply_patterns
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.dims_patterns import DIMS_PATTERNS
+from dlc.passes.graph.joined_axes_patterns import JOINED_AXES_PATTERNS
 from dlc.passes.graph.movement_patterns import MOVEMENT_PATTERNS
 from dlc.passes.graph.sink_patterns import SINK_PATTERNS
 from dlc.passes.graph.unit_axes_patterns import UNIT_AXES_PATTERNS
@@ -39,4 +41,5 @@ class SimplifyShapes(Pass):
     leaves: ClassVar[Level] = Level.GRAPH
 
     def run(self, module: Module, cx: PassContext) -> bool:
-        return apply_patterns(module, [*DIMS_PATTERNS, *MOVEMENT_PATTERNS, *UNIT_AXES_PATTERNS, *SINK_PATTERNS], cx)
+        unit_and_joined = (*UNIT_AXES_PATTERNS, *JOINED_AXES_PATTERNS)
+        return apply_patterns(module, [*DIMS_PATTERNS, *MOVEMENT_PATTERNS, *unit_and_joined, *SINK_PATTERNS], cx)

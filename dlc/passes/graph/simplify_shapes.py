@@ -7,6 +7,7 @@
     slice of concat                                                 ->  slice of the part it lies in
     concat of slices that lie side by side                          ->  of one slice
     gather by a constant number or by consecutive ones              ->  slice
+    gather, gather_nd by places counted along whole axes            ->  transpose, broadcast
     f(reshape(x)), f(transpose(x)) for elementwise f                ->  reshape(f(x)), transpose(f(x))
     transpose of joined axes, which are split again                 ->  transpose of what was joined
     slice(transpose(x)), slice or transpose of a reshape by 1s      ->  the reshape or transpose comes last
@@ -26,6 +27,7 @@ from dlc.ir.core import Module
 from dlc.ir.levels import Level
 from dlc.ir.rewrite import apply_patterns
 from dlc.passes.base import Pass, PassContext
+from dlc.passes.graph.counted_patterns import COUNTED_PATTERNS
 from dlc.passes.graph.dims_patterns import DIMS_PATTERNS
 from dlc.passes.graph.joined_axes_patterns import JOINED_AXES_PATTERNS
 from dlc.passes.graph.movement_patterns import MOVEMENT_PATTERNS
@@ -41,5 +43,5 @@ class SimplifyShapes(Pass):
     leaves: ClassVar[Level] = Level.GRAPH
 
     def run(self, module: Module, cx: PassContext) -> bool:
-        unit_and_joined = (*UNIT_AXES_PATTERNS, *JOINED_AXES_PATTERNS)
-        return apply_patterns(module, [*DIMS_PATTERNS, *MOVEMENT_PATTERNS, *unit_and_joined, *SINK_PATTERNS], cx)
+        axes = (*UNIT_AXES_PATTERNS, *JOINED_AXES_PATTERNS, *COUNTED_PATTERNS)
+        return apply_patterns(module, [*DIMS_PATTERNS, *MOVEMENT_PATTERNS, *axes, *SINK_PATTERNS], cx)

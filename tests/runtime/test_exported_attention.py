@@ -22,7 +22,9 @@ def f32(*shape: int) -> np.ndarray:
     return RANDOM.standard_normal(shape).astype(np.float32)
 
 
-def exported(batch: int | str, seq: int | str, shared: int) -> onnx.ModelProto:
+def exported(
+    batch: int | str, seq: int | str, shared: int, hidden: float = -np.inf, added: bool = True, guarded: bool = True
+) -> onnx.ModelProto:
     """Roots of the scale on both sides, keys of all heads turned at once, a guard behind the softmax."""
     nodes = [
         node("Shape", ["x"], ["sizes"], end=2),
@@ -56,11 +58,11 @@ def exported(batch: int | str, seq: int | str, shared: int) -> onnx.ModelProto:
         node("Mul", ["q5", "root"], ["q9"]),
         node("Mul", ["k8", "root"], ["k9"]),
         node("MatMul", ["q9", "k9"], ["scores"]),
-        node("Where", ["seen", "nothing", "hidden"], ["mask"]),
-        node("Add", ["scores", "mask"], ["masked"]),
+        node("Where", ["seen", "nothing" if added else "scores", "hidden"], ["mask"]),
+        node("Add", ["scores", "mask"], ["masked"]) if added else node("Identity", ["mask"], ["masked"]),
         node("Softmax", ["masked"], ["weights"], axis=-1),
         node("IsNaN", ["weights"], ["bad"]),
-        node("Where", ["bad", "nothing", "weights"], ["sure"]),
+        node("Where", ["bad", "nothing", "weights"], ["sure"]) if guarded else node("Identity", ["weights"], ["sure"]),
         node("MatMul", ["sure", "v5"], ["o"]),
         node("Transpose", ["o"], ["o2"], perm=[0, 2, 1, 3]),
         node("Concat", ["sizes", "width"], ["to_y"], axis=0),
@@ -68,7 +70,7 @@ def exported(batch: int | str, seq: int | str, shared: int) -> onnx.ModelProto:
     ]
     weights = {
         "wq": f32(WIDTH, WIDTH), "wk": f32(WIDTH, shared * EACH), "wv": f32(WIDTH, shared * EACH),
-        "root": np.float32(EACH**-0.25), "nothing": np.float32(0), "hidden": np.float32(-np.inf),
+        "root": np.float32(EACH**-0.25), "nothing": np.float32(0), "hidden": np.float32(hidden),
         "query": np.array([HEADS, EACH]), "key": np.array([shared, EACH]), "zero": np.array([0]), "one": np.array([1]),
         "two": np.array([2]), "key_heads": np.array([shared]), "times": np.array([HEADS // shared]),
         "heads": np.array([HEADS]), "each": np.array([EACH]), "minus": np.array([-1]), "width": np.array([WIDTH]),
@@ -94,3 +96,20 @@ def test_it_is_one_kernel_between_products(sizes: tuple[int | str, int | str], s
             assert found.shape == (batch, seq, WIDTH)
         else:
             assert_close(found, expected(proto, feeds)[0], "network")
+
+
+LEAST = float(np.finfo(np.float32).min)
+
+
+@pytest.mark.parametrize(("hidden", "added"), [(LEAST, True), (LEAST, False), (-np.inf, False)])
+@pytest.mark.parametrize("guarded", [False, True], ids=["plain", "guarded"])
+def test_queries_that_see_nothing(hidden: float, added: bool, guarded: bool) -> None:
+    """They weigh all keys alike where scores are the least number; NaN of the input reaches all that reads it."""
+    ready = compiled(proto := exported("batch", "seq", SHARED, hidden, added, guarded))
+    for batch, seq in ((1, 7), (2, 40), (2, 1)):
+        feeds = {"x": f32(batch, seq, WIDTH), "seen": RANDOM.random((batch, 1, seq, seq)) > 0.3}
+        feeds["seen"][-1, :, seq // 2 :] = False
+        for _ in range(2):
+            (found,) = ready.run(feeds).values()
+            assert_close(found, expected(proto, feeds)[0], "network")
+            feeds["x"][-1, 0, 3] = np.nan

@@ -9,6 +9,7 @@ import pytest
 from dlc.driver.pipeline import Options, lowered_module
 from dlc.ir.dialects import run
 from dlc.target import Target
+from tests.support.computed_gathers import computed_gathers
 from tests.support.onnx_models import compiled, expected, model, node
 from tests.tolerances import assert_close
 
@@ -83,9 +84,10 @@ def exported(
 @pytest.mark.parametrize("sizes", [("batch", "seq"), (2, 7)], ids=["named", "static"])
 def test_it_is_one_kernel_between_products(sizes: tuple[int | str, int | str], shared: int) -> None:
     proto = exported(*sizes, shared)
-    main = lowered_module(proto, Options(Target.parse("host"))).module.main
-    calls = [op.kernel.rpartition("_")[0] for op in main.block.ops if isinstance(op, run.Call)]
+    module = lowered_module(proto, Options(Target.parse("host"))).module
+    calls = [op.kernel.rpartition("_")[0] for op in module.main.block.ops if isinstance(op, run.Call)]
     assert sorted(calls) == ["attention", "elementwise", "matmul", "matmul", "matmul"]
+    assert computed_gathers(module) == []
     ready = compiled(proto)
     shapes = [(2, 7)] if sizes == (2, 7) else [(2, 7), (1, 1), (0, 3), (2, 0), (3, 40), (1, 2)]
     for batch, seq in shapes:
@@ -113,3 +115,12 @@ def test_queries_that_see_nothing(hidden: float, added: bool, guarded: bool) -> 
             (found,) = ready.run(feeds).values()
             assert_close(found, expected(proto, feeds)[0], "network")
             feeds["x"][-1, 0, 3] = np.nan
+
+
+@pytest.mark.parametrize(("kind", "found"), [("Transpose", ([], ["copy_0"])), ("Tile", (["copy_0"], ["copy_0"]))])
+def test_reads_that_are_computed_are_found(kind: str, found: tuple[list[str], list[str]]) -> None:
+    """Tiles of a transpose are found once for many elements, places along a tiled axis of unknown size one by one."""
+    one = node("Transpose", ["x"], ["y"], perm=[1, 0]) if kind == "Transpose" else node("Tile", ["x", "three"], ["y"])
+    proto = model([one], {"x": ("f32", ["m", "n"])}, {"y": "f32"}, {"three": np.array([1, 3])})
+    module = lowered_module(proto, Options(Target.parse("x86-64-v3"))).module
+    assert (computed_gathers(module), computed_gathers(module, rows=True)) == found

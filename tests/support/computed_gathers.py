@@ -1,4 +1,4 @@
-"""Finding kernels that compute where they read: a quotient or a remainder for each element, not for each row of them."""
+"""Finding kernels that compute where they read: a quotient or a remainder for each element, not for each row."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dlc.ir.broadcast import sizes_met
 from dlc.ir.core import Op
-from dlc.ir.expr import Dim, Expr, as_expr
-from dlc.ir.expr_bounds import bounds
+from dlc.ir.expr import Dim, Expr, as_expr, members
+from dlc.ir.expr_bounds import bounds, nonnegative
 from dlc.ir.expr_cases import never_negative
 from dlc.ir.types import TensorType
 from dlc.record import record
@@ -110,7 +110,7 @@ def broadcast_alike(shapes: Sequence[Sequence[Dim]], text: str) -> Iterator[Requ
         for right in shapes[number + 1 :]:
             for a, b in zip(reversed(left), reversed(right), strict=False):
                 if a != 1 and b != 1 and not (parts_of(a) <= parts_of(b) or parts_of(b) <= parts_of(a)):
-                    yield Requirement(a, ALIKE, b, text)
+                    yield Requirement(a, EQUAL if one_together(a, b) else ALIKE, b, text)
 
 
 def broadcast_to(shape: Iterable[Dim], whole: Iterable[Dim], text: str) -> Iterator[Requirement]:
@@ -120,6 +120,15 @@ def broadcast_to(shape: Iterable[Dim], whole: Iterable[Dim], text: str) -> Itera
             continue
         known = isinstance(a, int) or b == 1
         yield Requirement(a, EQUAL if known else ONE_OR_EQUAL, b, text)
+
+
+def one_together(a: Dim, b: Dim) -> bool:
+    """Whether one of two sizes is 1 only where the other is too, as ``min(512, n)`` and n: then none broadcasts."""
+    for size, cut in ((as_expr(a), as_expr(b)), (as_expr(b), as_expr(a))):
+        others = [each for each in members("min", cut) if each != size]
+        if size in members("min", cut) and all(nonnegative(each - 2) for each in others):
+            return True
+    return False
 
 
 def parts_of(dim: Dim) -> frozenset[Expr]:

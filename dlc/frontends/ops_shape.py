@@ -35,7 +35,7 @@ from dlc.ir.dialects.graph_shape import Concat, Iota, ReverseSequence, Slice, Ti
 from dlc.ir.dialects.shape_rules import broadcast, tensor
 from dlc.ir.expr import Dim, Expr, as_dim, as_expr, ceil_div
 from dlc.ir.expr_cases import never_negative
-from dlc.ir.requirements import ALIKE, ONE_OR_EQUAL, Requirement
+from dlc.ir.requirements import ALIKE, ONE_OR_EQUAL, Requirement, relation_of
 from dlc.ir.types import BOOL, Array
 
 Shape = tuple[Dim, ...]
@@ -154,7 +154,7 @@ def expand(cx: NodeContext) -> Value:
     for size, given in zip(reversed(own), reversed(wanted), strict=False):
         if isinstance(given, Expr) and size not in (1, given):
             # where x has a number, it is known what comes out, and x is read alike whatever the symbol is
-            relation = ONE_OR_EQUAL if isinstance(size, int) else ALIKE
+            relation = ONE_OR_EQUAL if isinstance(size, int) else relation_of(given, ALIKE, size)
             cx.scope.assume(Requirement(given, relation, size, "x and the shape must broadcast"))
     return broadcasted(cx, cx.x(), broadcast((own, wanted)))
 

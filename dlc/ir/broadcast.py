@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 
 from dlc.ir.expr import ONE, Expr, maximum, members, minimum
-from dlc.ir.expr_bounds import nonnegative
 
 
 def broadcast_size(left: Expr, right: Expr) -> Expr:
@@ -17,7 +16,21 @@ def broadcast_size(left: Expr, right: Expr) -> Expr:
     sizes = [each for each in met if each != 1]
     if len(sizes) < 2:
         return sizes[0] if sizes else ONE
-    return functools.reduce(maximum, sizes) * functools.reduce(minimum, sizes, ONE)
+    most, least = functools.reduce(maximum, sizes), functools.reduce(minimum, sizes, ONE)
+    return most if {*members("min", least)} <= {ONE, most} else most * least  # n * min(1, n) is n
+
+
+def equal_or_wrong(left: Expr, right: Expr) -> bool:
+    """Whether two sizes that broadcast are equal: one is the other, but for numbers above 1 that cut it short.
+
+    A table of 512 places of which n are taken has min(512, n); that is 1 only where n is.
+    """
+    return _cut_from(left, right) or _cut_from(right, left)
+
+
+def _cut_from(part: Expr, whole: Expr) -> bool:
+    found = members("min", part)
+    return whole in found and all(each == whole or (each.is_const and each.value > 1) for each in found)
 
 
 def sizes_met(size: Expr) -> list[Expr]:
@@ -29,5 +42,5 @@ def sizes_met(size: Expr) -> list[Expr]:
     largest, least = of.get("max", []), of.get("min", [ONE])
     if len(of) != len(atoms) or len(largest) < 2 or ONE not in least:
         return [size]
-    either = [each for each in largest if not nonnegative(each - 1)]
-    return largest if set(either) == {each for each in least if each != 1} else [size]
+    wanted = members("min", functools.reduce(minimum, largest, ONE))
+    return largest if set(wanted) == set(least) else [size]

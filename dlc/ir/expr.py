@@ -409,13 +409,23 @@ def maximum(left: Expr | int, right: Expr | int) -> Expr:
 def extreme(kind: str, left: Expr, right: Expr, ranges: Ranges = NOTHING) -> Expr:
     """The minimum or maximum: a chain of members in order, none of which another one makes superfluous."""
     kept: list[Expr] = []
-    for each in (*members(kind, left), *members(kind, right)):
+    found = [*members(kind, left), *members(kind, right)]
+    if kind == "min" and ONE in found:  # of a multiple of a size only whether it is 0 counts
+        found = [_least_multiple(each) for each in found]
+    for each in found:
         if any(_never_decides(kind, each, other, ranges) for other in kept):
             continue
         kept = [other for other in kept if not _never_decides(kind, other, each, ranges)]
         kept.append(each)
     kept.sort(key=str)
     return functools.reduce(lambda rest, each: _compound(kind, each, rest), reversed(kept))
+
+
+def _least_multiple(expr: Expr) -> Expr:
+    shared = gcd(*(factor for _, factor in expr.terms)) if len(expr.terms) > 0 and not expr.is_const else 1
+    if shared < 2 or not nonnegative(expr):
+        return expr
+    return Expr(tuple((monomial, factor // shared) for monomial, factor in expr.terms))
 
 
 def members(kind: str, expr: Expr) -> list[Expr]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from dlc.ir.broadcast import sizes_met
+from dlc.ir.broadcast import equal_or_wrong, sizes_met
 from dlc.ir.core import Op
-from dlc.ir.expr import Dim, Expr, as_expr, members
-from dlc.ir.expr_bounds import bounds, nonnegative
+from dlc.ir.expr import Dim, Expr, as_expr
+from dlc.ir.expr_bounds import bounds
 from dlc.ir.expr_cases import never_negative
 from dlc.ir.types import TensorType
 from dlc.record import record
@@ -110,7 +110,7 @@ def broadcast_alike(shapes: Sequence[Sequence[Dim]], text: str) -> Iterator[Requ
         for right in shapes[number + 1 :]:
             for a, b in zip(reversed(left), reversed(right), strict=False):
                 if a != 1 and b != 1 and not (parts_of(a) <= parts_of(b) or parts_of(b) <= parts_of(a)):
-                    yield Requirement(a, EQUAL if one_together(a, b) else ALIKE, b, text)
+                    yield Requirement(a, relation_of(a, ALIKE, b), b, text)
 
 
 def broadcast_to(shape: Iterable[Dim], whole: Iterable[Dim], text: str) -> Iterator[Requirement]:
@@ -119,16 +119,12 @@ def broadcast_to(shape: Iterable[Dim], whole: Iterable[Dim], text: str) -> Itera
         if a == 1 or parts_of(a) <= parts_of(b):
             continue
         known = isinstance(a, int) or b == 1
-        yield Requirement(a, EQUAL if known else ONE_OR_EQUAL, b, text)
+        yield Requirement(a, EQUAL if known else relation_of(a, ONE_OR_EQUAL, b), b, text)
 
 
-def one_together(a: Dim, b: Dim) -> bool:
-    """Whether one of two sizes is 1 only where the other is too, as ``min(512, n)`` and n: then none broadcasts."""
-    for size, cut in ((as_expr(a), as_expr(b)), (as_expr(b), as_expr(a))):
-        others = [each for each in members("min", cut) if each != size]
-        if size in members("min", cut) and all(nonnegative(each - 2) for each in others):
-            return True
-    return False
+def relation_of(left: Dim, relation: str, right: Dim) -> str:
+    """One of `BROADCASTS`, or equality where nothing else fits."""
+    return EQUAL if equal_or_wrong(as_expr(left), as_expr(right)) else relation
 
 
 def parts_of(dim: Dim) -> frozenset[Expr]:

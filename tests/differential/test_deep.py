@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dlc.driver.pipeline import Options
+from dlc.ir import typical
 from dlc.ir.core import Module
 from dlc.ir.dialects import run
 from dlc.ir.eval.interpreter import evaluate
@@ -42,7 +43,8 @@ def deep_product(rows: str) -> Module:
 
 @pytest.mark.isa("x86-64-v3")
 @pytest.mark.parametrize("rows", ["150", "[n]"])
-def test_a_deep_product_is_what_the_evaluator_says(rows: str) -> None:
+def test_a_deep_product_is_what_the_evaluator_says(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typical, "BATCH", 150)
     module = deep_product(rows)
     low = lowered(module, Options(Target.parse(TARGET))).module
     calls = [op for op in low.main.block.ops if isinstance(op, run.Call)]

@@ -58,6 +58,8 @@ CASES = [
     case("shared-heads", f32(2, 3, 5, 7), heads=1),
     case("shared-heads-in-blocks", f32(5, 7) > 0, heads=1, keys=4, fill=-2.0),
     case("one-query", queries=1),
+    case("guarded", LATER, guarded=True),
+    case("guarded-blocks", LATER, guarded=True, keys=3),
     case("one-query-of-shared-heads", f32(2, 1, 1, 7), queries=1, heads=1, keys=1),
     case("two-queries", f32(3, 2, 7) > 0, queries=2, heads=1, fill=-2.0),
     case("columns-of-masks", f32(5, 1), keys=4),

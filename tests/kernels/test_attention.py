@@ -96,6 +96,24 @@ def test_a_query_that_sees_nothing(block: int) -> None:
     check(lambda *v: Attention(*v, keys=block), [f32(1, 3, 2, 4), f32(1, 9, 2, 4), f32(1, 9, 2, 4), mask])
 
 
+@pytest.mark.parametrize("block", [256, 4])
+@pytest.mark.parametrize("queries", [1, 2, 5])
+def test_guarded_a_query_without_weights_gets_zeros(block: int, queries: int) -> None:
+    """Where it sees nothing, where a score is NaN, and where two are infinite."""
+    arrays = [f32(1, queries, 2, 4), f32(1, 9, 2, 4), f32(1, 9, 2, 4)]
+    guarded = lambda *v: Attention(*v, keys=block, guarded=True)  # noqa: E731
+    plain = check(guarded, arrays)
+    assert plain is not None
+    mask = np.zeros((queries, 9), np.float32)
+    mask[-1] = -np.inf
+    check(guarded, [*arrays, mask])
+    check(guarded, [*arrays, mask == 0])
+    arrays[0][0, 0, 1] = np.nan
+    check(guarded, arrays)
+    mask[-1], mask[0, 2:4] = 0, np.inf
+    check(guarded, [*arrays, mask])
+
+
 @pytest.mark.parametrize("queries", [1, 3])
 def test_a_block_of_keys_that_nobody_sees(queries: int) -> None:
     """It leaves nothing behind, wherever it stands."""

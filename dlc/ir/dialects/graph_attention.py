@@ -22,7 +22,7 @@ class Attention(Op):
     """Each head's softmax over the keys of `scale` · q kᵀ, times v; at most `rows` queries and `keys` keys at a time.
 
     The mask broadcasts to (batch, heads, queries, keys). A floating one is added to the scores; where a bool is false,
-    the score is `fill`.
+    the score is `fill`. If `guarded`, a query whose weights are NaN, as of scores that are all -inf, gets zeros.
     """
 
     q = operand(FLOAT_TENSOR, rank(4))
@@ -33,6 +33,7 @@ class Attention(Op):
     fill = attr(float("-inf"))
     rows = attr(64)
     keys = attr(256)
+    guarded = attr(False)
 
     def infer(self) -> tuple[Type, ...]:
         q = tensor(self.q)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from dlc.errors import InternalError, UserError
-from dlc.ir.broadcast import broadcast_size
+from dlc.ir.broadcast import broadcast_size, equal_or_wrong
 from dlc.ir.core import Value
 from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div, minimum
 from dlc.ir.types import Element, Layout, TensorType
@@ -39,7 +39,11 @@ def broadcast_dim(left: Dim, right: Dim) -> Dim:
         raise UserError(f"dimensions {left} and {right} do not broadcast")
     if isinstance(left, int):
         return left
-    return right if isinstance(right, int) else as_dim(broadcast_size(left, right))
+    if isinstance(right, int):
+        return right
+    if equal_or_wrong(left, right):
+        return left
+    return as_dim(broadcast_size(left, right))
 
 
 def broadcast(shapes: Iterable[Shape]) -> Shape:

@@ -18,7 +18,10 @@ def attention(op: ops.Attention, q: Array, k: Array, v: Array, mask: Array | Non
     if mask is not None:
         scores = np.where(mask, scores, op.fill) if mask.dtype.kind == "b" else scores + mask.astype(np.float64)
     powers = np.exp(scores - np.max(scores, 3, keepdims=True, initial=-np.inf))
-    return np.einsum("bhmn,bnhe->bmhe", powers / np.sum(powers, 3, keepdims=True), v.astype(np.float64))
+    weights = powers / np.sum(powers, 3, keepdims=True)
+    if op.guarded:
+        weights[np.isnan(weights)] = 0
+    return np.einsum("bhmn,bnhe->bmhe", weights, v.astype(np.float64))
 
 
 def rotary(op: ops.Rotary, x: Array, cos: Array, sin: Array) -> Array:

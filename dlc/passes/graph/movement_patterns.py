@@ -20,7 +20,7 @@ from dlc.ir.dialects.graph_shape import (
     Transpose,
 )
 from dlc.ir.dialects.shape_rules import tensor
-from dlc.ir.expr import Dim, as_dim, as_expr
+from dlc.ir.expr import Dim, as_dim, as_expr, product
 from dlc.ir.rewrite import AnyPattern, NoMatch, Pattern, Rewriter, rebuilt
 from dlc.passes.graph.constants import contents
 
@@ -67,6 +67,31 @@ class TransposeOfTranspose(Pattern[Transpose]):
             return NoMatch("x is no transpose")
         perm = tuple(inner.perm[axis] for axis in op.perm)
         rw.replace(op, rw.insert(Transpose(inner.x, perm=perm, layout=op.layout), inner).result)
+        return None
+
+
+class SplitOfJoined(Pattern[Reshape]):
+    """Axes that are joined to one in front, left there by a transpose and split again -> a transpose of the rest
+
+    (b, h, s, d) -> (b·h, s, d) -> (b·h, d, s) -> (b, h, d, s): how exporters turn the keys of all heads.
+    """
+
+    def rewrite(self, op: Reshape, rw: Rewriter) -> NoMatch | None:
+        turned = op.x.defined_by(Transpose)
+        joined = turned.x.defined_by(Reshape) if turned is not None else None
+        if turned is None or joined is None or turned.perm[:1] != (0,):
+            return NoMatch("x is no transpose of a reshape that leaves the first axis")
+        source, middle, target = (tensor(value).shape for value in (joined.x, joined.result, op.result))
+        rest = len(middle) - 1
+        lead = target[: len(target) - rest]
+        moved = tuple(middle[axis] for axis in turned.perm[1:])
+        if len(lead) < 2 or target[len(lead) :] != moved or source[len(source) - rest :] != middle[1:]:
+            return NoMatch("more than the first axis is split, or joined")
+        if product(lead) != middle[0]:
+            return NoMatch("what is split is not what was joined")
+        apart = rw.insert(Reshape(joined.x, shape=(*lead, *middle[1:])), joined).result
+        perm = (*range(len(lead)), *(len(lead) - 1 + axis for axis in turned.perm[1:]))
+        rw.replace(op, rw.insert(Transpose(apart, perm=perm), turned).result)
         return None
 
 
@@ -249,7 +274,7 @@ class ReadsBroadcast(Pattern[Elementwise | MatMul]):
 
 
 MOVEMENT_PATTERNS: tuple[AnyPattern, ...] = (
-    Nothing(), ConcatOfOne(), ReshapeOfReshape(), TransposeOfTranspose(), TransposeOfOnes(), BroadcastOfBroadcast(),
-    BroadcastIsReshape(), SliceOfSlice(), ConcatOfConcat(), SliceOfConcat(), ConcatOfSlices(), PadOfPad(),
-    GatherIsSlice(), ReadsBroadcast(),
+    Nothing(), ConcatOfOne(), ReshapeOfReshape(), TransposeOfTranspose(), SplitOfJoined(), TransposeOfOnes(),
+    BroadcastOfBroadcast(), BroadcastIsReshape(), SliceOfSlice(), ConcatOfConcat(), SliceOfConcat(),
+    ConcatOfSlices(), PadOfPad(), GatherIsSlice(), ReadsBroadcast(),
 )  # fmt: skip

@@ -3,14 +3,13 @@
     softmax(scale · q kᵀ + mask) v      →      transpose(attention(transpose(q), transpose(k), transpose(v), mask))
 
 The scale may stand on either side of the first product or behind it, as a factor or a divisor; the mask may be added,
-or a `where` may put a number in place of scores. The transposes move the heads behind the queries, where the
-projections have them: they meet the exporter's own, and simplify-shapes drops both.
+or a `where` may put a number in place of scores; another may put zeros in place of weights that are NaN, as of queries
+that are masked wholly. The transposes move the heads behind the queries, where the projections have them: they meet the
+exporter's own, and simplify-shapes drops both.
 
 Where query heads share keys and values, exporters repeat these: (batch, heads, 1, keys, channels) becomes
 (batch, heads, times, keys, channels), and that (batch, all heads, keys, channels). The op shares them itself: it takes
 what there was before.
-
-Sizes that are added to one another may have different names. The artefact checks that they are equal (equal_dims.py).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import ClassVar
 
 from dlc.ir.core import Module, Value
 from dlc.ir.dialects.graph_attention import Attention
-from dlc.ir.dialects.graph_math import Add, Not, Where
+from dlc.ir.dialects.graph_math import Add, IsNan, Not, Where
 from dlc.ir.dialects.graph_nn import MatMul, Softmax
 from dlc.ir.dialects.graph_shape import Broadcast, Reshape, Tile, Transpose
 from dlc.ir.dialects.shape_rules import tensor
@@ -60,9 +59,9 @@ class Scores:
 
 class ProductOfSoftmax(Pattern[MatMul]):
     def rewrite(self, op: MatMul, rw: Rewriter) -> NoMatch | None:
-        softmax = op.a.defined_by(Softmax)
+        softmax, guarded = guarded_softmax(op.a, rw.pool)
         kind = tensor(op.result)
-        if softmax is None or softmax.axis != kind.rank - 1 or not op.a.has_one_use():
+        if softmax is None or softmax.axis != kind.rank - 1:
             return NoMatch("the left operand is no softmax along its last axis that is only used here")
         if kind.scalar != F32 or kind.rank not in (3, 4):
             return NoMatch("not of three or four axes of f32")
@@ -81,8 +80,20 @@ class ProductOfSoftmax(Pattern[MatMul]):
             return NoMatch("the number of channels is not known")
         if scores.mask is not None and not serves(scores.mask, kind.rank, (*q[:-1], k[-1])):
             return NoMatch("the mask is larger than the scores")
-        rw.replace(op, attention(op, scores, *shared, rw))
+        rw.replace(op, attention(op, scores, *shared, guarded, rw))
         return None
+
+
+def guarded_softmax(value: Value, pool: ConstantPool) -> tuple[Softmax | None, bool]:
+    """The softmax that is only used here, and whether ``where(is_nan(s), 0, s)`` stands behind it."""
+    where = value.defined_by(Where)
+    if where is None:
+        return (value.defined_by(Softmax) if value.has_one_use() else None), False
+    softmax, test = where.y.defined_by(Softmax), where.c.defined_by(IsNan)
+    if softmax is None or test is None or test.x is not softmax.result or number(where.x, pool) != 0:
+        return None, False
+    alone = value.has_one_use() and where.c.has_one_use() and len(softmax.result.uses) == 2
+    return (softmax if alone and tensor(value) == tensor(softmax.result) else None), True
 
 
 def may_be_shared(heads: tuple[Dim, ...], all_heads: tuple[Dim, ...]) -> bool:
@@ -143,14 +154,16 @@ def serves(mask: Value, rank: int, scores: tuple[Dim, ...]) -> bool:
     return len(shape) <= rank and all(extent in (1, dim) for extent, dim in pairs)
 
 
-def attention(op: MatMul, scores: Scores, k: SharedHeads, v: SharedHeads, rw: Rewriter) -> Value:
+def attention(
+    op: MatMul, scores: Scores, k: SharedHeads, v: SharedHeads, guarded: bool, rw: Rewriter
+) -> Value:  # fmt: skip
     rank = tensor(op.result).rank
     keys = heads_inside(k.insert(rw), rw, (1, 0))
     operands = [heads_inside(scores.q, rw, (0, 1)), keys, heads_inside(v.insert(rw), rw, (0, 1))]
     if scores.mask is not None:
         mask = rw.insert(Not(scores.mask)).result if scores.inverted else scores.mask
         operands.append(mask)
-    made = rw.insert(Attention(*operands, scale=scores.scale, fill=scores.fill), op).result
+    made = rw.insert(Attention(*operands, scale=scores.scale, fill=scores.fill, guarded=guarded), op).result
     if rank == len(SWAP):
         return rw.insert(Transpose(made, perm=SWAP)).result
     flat = rw.insert(Reshape(made, shape=tensor(made).shape[1:])).result

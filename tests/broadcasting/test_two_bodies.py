@@ -9,8 +9,10 @@ import numpy as np
 import onnx
 import pytest
 
+from dlc.cli.text import Filter, chosen_functions, module_lines
 from dlc.driver.build import metadata
 from dlc.driver.pipeline import Lowered, Options, lowered_module
+from dlc.driver.single import model_text
 from dlc.errors import UserError
 from dlc.ir.core import GENERAL, Func, Module
 from dlc.ir.dialects import graph_shape, run
@@ -297,3 +299,15 @@ def test_guards_of_the_graph_level_stay_in_order() -> None:
     insert_guards(module)
     names = [type(op) for op in module.bodies[1].block.ops]
     assert names.index(Require) < names.index(graph_shape.Broadcast)
+
+
+def test_a_dump_shows_both_bodies() -> None:
+    module = lowered(parse_module(SUM, ConstantPool()), OPTIONS).module
+    lines = module_lines(module)
+    kernels = dict.fromkeys(name for body in module.bodies for name in calls(body))
+    functions = [line.split("(")[0].strip() for line in lines if "func @" in line]
+    assert functions == ["func @main", "func @general", *(f"func @{name}" for name in kernels)]
+    wanted = Filter("second")
+    assert chosen_functions(module, wanted) == [*calls(module.main), calls(module.bodies[1])[-1]]
+    text = model_text(module, OPTIONS.target)
+    assert all(f"define hidden i32 @{name}(" in text for name in ("dlc_main", "dlc_body_main", "dlc_body_general"))

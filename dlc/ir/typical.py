@@ -1,6 +1,6 @@
 """Typical sizes: what algorithms are chosen for where a model leaves a size open.
 
-A name that is always the first of several axes of an input is a batch, of 2; any other one counts as 128, which is in
+A name that is always the first of several axes of an input is a batch, of 1; any other one counts as 128, which is in
 the middle of the sequences that models are fed with. It decides speed, never results.
 """
 
@@ -10,7 +10,8 @@ from dlc.ir.core import Func
 from dlc.ir.expr import Dim, Expr
 from dlc.ir.types import BufferType, TensorType
 
-BATCH = 2
+BATCH = 1
+IMAGES = 2  # of a convolution: more of them than two ask for other tiles, one does not
 TYPICAL = 128
 
 

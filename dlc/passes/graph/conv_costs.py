@@ -10,7 +10,7 @@ from dlc.ir.dialects.graph_nn import Conv
 from dlc.ir.dialects.graph_winograd import places
 from dlc.ir.dialects.shape_rules import per_axis, tensor
 from dlc.ir.expr import Dim
-from dlc.ir.typical import BATCH
+from dlc.ir.typical import IMAGES
 from dlc.ir.winograd import TILES
 from dlc.passes.lower.tiles import best_tile
 from dlc.record import record
@@ -80,7 +80,7 @@ def dense_size(op: Conv) -> ConvSize | None:
     dense = op.groups == 1 and all(n == 1 for n in op.dilations)
     if not dense or len(sides) != 2 or w.shape[3] != window or len(strides) != 1 or not isinstance(window, int):
         return None
-    sizes = known(x.shape[0], BATCH), known(sides[0]), known(sides[1]), known(w.shape[1]), known(w.shape[0])
+    sizes = known(x.shape[0], IMAGES), known(sides[0]), known(sides[1]), known(w.shape[1]), known(w.shape[0])
     size = ConvSize(*sizes, window, strides.pop())
     return size if size.tiles and all(sizes) else None
 

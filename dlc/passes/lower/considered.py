@@ -10,7 +10,7 @@ from dlc.ir.dialects.graph_strassen import StrassenMatMul
 from dlc.ir.dialects.graph_winograd import WinogradConv, result_size
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import as_dim, as_expr, product
-from dlc.ir.typical import BATCH
+from dlc.ir.typical import IMAGES
 from dlc.passes.graph.conv_costs import ConvSize, dense_size, known, predicted
 from dlc.passes.graph.strassen_costs import predicted_products
 from dlc.passes.lower.tiles import ImageTile, Tile
@@ -55,7 +55,7 @@ def conv_size(root: Op | None) -> ConvSize | None:
     x, window, stride = tensor(root.x), root.window, root.stride
     sides = result_size(x.shape, root.pads, window, stride)
     inputs, outputs = tensor(root.u).shape[1:]
-    sizes = known(x.shape[0], BATCH), known(sides[0]), known(sides[1]), known(inputs), known(outputs)
+    sizes = known(x.shape[0], IMAGES), known(sides[0]), known(sides[1]), known(inputs), known(outputs)
     size = ConvSize(*sizes, window, stride)
     return size if all((size.images, size.rows, size.columns, size.inputs, size.outputs)) else None
 

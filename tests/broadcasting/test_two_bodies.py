@@ -171,6 +171,16 @@ def test_sizes_that_only_a_run_can_compare_stay_as_they_are_where_they_are_equal
         ready.run({"x": floats(2, 3, 9)})
 
 
+def test_a_size_and_a_sum_that_it_is_part_of() -> None:
+    nodes = [node("Concat", ["x", "z"], ["both"], axis=0), node("Add", ["x", "both"], ["y"])]
+    ready = compiled(proto_of(*nodes, x=("n",), z=("m",)))
+    for n, m in ((3, 0), (1, 4), (0, 1), (1, 0)):
+        feeds = {"x": floats(n), "z": floats(m)}
+        np.testing.assert_array_equal(ready.run(feeds)["y"], feeds["x"] + np.concatenate([*feeds.values()]))
+    with pytest.raises(UserError, match="must broadcast"):
+        ready.run({"x": floats(2), "z": floats(3)})
+
+
 # -- what the bodies share ---------------------------------------------------------------------------------------------
 
 PRODUCT = [

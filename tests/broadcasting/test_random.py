@@ -4,7 +4,7 @@ Each graph is compiled once, with a symbol for each axis, and runs at several se
 in some one is 1 where another is not, some do not fit. What the evaluator makes of the same graph with numbers in it
 (NumPy's answer, or an error) decides. Both bodies run in the evaluator, too.
 
-    DLC_BROADCASTS=2000 python -m pytest tests/broadcasting        # the slow run: a quarter of an hour
+    DLC_BROADCASTS=2000 python -m pytest tests/broadcasting -n 2       # the slow run: a quarter of an hour
 """
 
 from __future__ import annotations

@@ -96,22 +96,29 @@ def test_a_query_that_sees_nothing(block: int) -> None:
     check(lambda *v: Attention(*v, keys=block), [f32(1, 3, 2, 4), f32(1, 9, 2, 4), f32(1, 9, 2, 4), mask])
 
 
-@pytest.mark.parametrize("block", [256, 4])
-@pytest.mark.parametrize("queries", [1, 2, 5])
-def test_guarded_a_query_without_weights_gets_zeros(block: int, queries: int) -> None:
-    """Where it sees nothing, where a score is NaN, and where two are infinite."""
-    arrays = [f32(1, queries, 2, 4), f32(1, 9, 2, 4), f32(1, 9, 2, 4)]
-    guarded = lambda *v: Attention(*v, keys=block, guarded=True)  # noqa: E731
-    plain = check(guarded, arrays)
-    assert plain is not None
-    mask = np.zeros((queries, 9), np.float32)
-    mask[-1] = -np.inf
-    check(guarded, [*arrays, mask])
-    check(guarded, [*arrays, mask == 0])
-    arrays[0][0, 0, 1] = np.nan
-    check(guarded, arrays)
-    mask[-1], mask[0, 2:4] = 0, np.inf
-    check(guarded, [*arrays, mask])
+LEAST = np.finfo(np.float32).min
+MASKS = TensorType((sym("batch"), 1, sym("queries"), sym("keys")), F32)
+ROWS = {  # the masks of one query: none of its scores is above -inf, or one is no number, or infinite
+    "hidden": [-np.inf] * 9, "least": [LEAST] * 9, "least or hidden": [-np.inf] * 5 + [LEAST] * 4,
+    "nan first": [np.nan] + [0] * 8, "nan": [0] * 3 + [np.nan] + [0] * 5, "nan last": [-np.inf] * 8 + [np.nan],
+    "inf": [0] * 6 + [np.inf] + [0] * 2, "two inf": [np.inf] + [0] * 7 + [np.inf],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["plain", "guarded"])
+@pytest.mark.parametrize(("queries", "block"), [(1, 256), (2, 4), (5, 256), (20, 4)])
+def test_extreme_scores(queries: int, block: int, guarded: bool) -> None:
+    """A query without weights gets NaN, or guarded 0 · v, which is NaN where v is not finite."""
+    mask = np.zeros((len(ROWS), 1, queries, 9), np.float32)
+    mask[:, 0, -1] = list(ROWS.values())
+    q, k, v = (f32(len(ROWS), n, 2, 4) for n in (queries, 9, 9))
+    make = lambda *x: Attention(*x, keys=block, guarded=guarded)  # noqa: E731
+    with np.errstate(invalid="ignore"):
+        check(make, [q, k, v, mask])
+        check(make, [q, k, v, mask], [*named([q, k, v, mask[:1]])[:3], MASKS])
+        check(make, [q, k, v, mask == 0])
+        v[:, 2, 0], v[:, 8, :, 1] = np.inf, np.nan
+        check(make, [q, k, v, mask])
 
 
 @pytest.mark.parametrize("queries", [1, 3])

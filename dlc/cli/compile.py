@@ -11,7 +11,7 @@ from dlc.cli.files import byte_text, check_output, is_library, replacing, second
 from dlc.cli.options import FILE, Compilation, compilation_options, echo_json, json_option, model_argument
 from dlc.cli.progress import stages_of
 from dlc.codegen.llvm_backend import compile_object, emit_assembly
-from dlc.driver.build import build_artifact, kernel_funcs
+from dlc.driver.build import arena, build_artifact, dim, kernel_funcs
 from dlc.driver.pipeline import Lowered, Options, lowered_module
 from dlc.driver.single import model_text
 from dlc.driver.watch import Watch
@@ -81,14 +81,13 @@ def summary_of(
     lowered: Lowered, options: Options, path: Path, emit: str, seconds: dict[str, float]
 ) -> dict[str, object]:
     main = lowered.module.main
-    workspace = main.attrs.get("workspace", 0)
     return {
         "output": str(path),
         "emit": emit,
         "target": str(options.target),
         "bytes": path.stat().st_size,
         "weights": main.attrs.get("weights", 0),
-        "arena": int(str(workspace)) if str(workspace).isdecimal() else str(workspace),
+        "arena": dim(arena(lowered.module)),
         "kernels": len(kernel_funcs(lowered.module)),
         "calls": sum(op.name == "run.call" for op in main.block.ops),
         "operators": sum(lowered.graph_ops.values()),

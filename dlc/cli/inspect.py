@@ -86,7 +86,7 @@ def model_facts(path: Path, compilation: Compilation) -> Facts:
 def compiled_facts(path: Path, options: Options) -> Facts:
     """What compilation makes of the model; for one that dlc cannot compile, how many operators stand in the way."""
     from dlc.cli.progress import stages_of
-    from dlc.driver.build import dim, kernel_funcs
+    from dlc.driver.build import arena, dim, kernel_funcs
     from dlc.driver.pipeline import lowered_module
     from dlc.ir.scratch import scratch_bytes
 
@@ -100,7 +100,7 @@ def compiled_facts(path: Path, options: Options) -> Facts:
     return {
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
         "compiled_weights": main.attrs.get("weights", 0),
-        "arena": dim(main.attrs["workspace"]),
+        "arena": dim(arena(lowered.module)),
         "scratch": scratch_bytes(lowered.module),
         **target,
     }

@@ -135,7 +135,6 @@ def build_artifact(
 def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
     """What the runtime needs to know about the model."""
     main, *others = lowered.module.bodies
-    workspace = reduce(maximum, (as_expr(body.attrs["workspace"]) for body in lowered.module.bodies))  # type: ignore[arg-type]
     second: dict[str, object] = {}
     if others:
         pairs = [[dim(left), dim(right)] for left, right in pairs_of(main)]
@@ -151,7 +150,7 @@ def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
         "derived": derived,
         "inputs": [spec(name, kind, names) for name, kind in lowered.inputs],
         "outputs": [spec(name, kind, names) for name, kind in lowered.outputs],
-        "workspace": dim(workspace),
+        "workspace": dim(arena(lowered.module)),
         "scratch": scratch_bytes(lowered.module),
         "kernels": [func.name for func in kernel_funcs(lowered.module)],
         "extra": {
@@ -159,6 +158,11 @@ def metadata(lowered: Lowered, target: Target) -> dict[str, object]:
             "calls": calls(lowered.module, main), **second, "schedules": schedules(lowered.module),
         },
     }  # fmt: skip
+
+
+def arena(module: Module) -> Expr:
+    """The bytes of the intermediate results, whichever body runs."""
+    return reduce(maximum, (as_expr(body.attrs["workspace"]) for body in module.bodies))  # type: ignore[arg-type]
 
 
 def calls(module: Module, body: Func) -> list[list[int | str]]:

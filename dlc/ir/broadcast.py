@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 
 from dlc.ir.expr import ONE, Expr, maximum, members, minimum
-from dlc.ir.expr_bounds import nonnegative
 
 
 def broadcast_size(left: Expr, right: Expr) -> Expr:
@@ -43,5 +42,5 @@ def sizes_met(size: Expr) -> list[Expr]:
     largest, least = of.get("max", []), of.get("min", [ONE])
     if len(of) != len(atoms) or len(largest) < 2 or ONE not in least:
         return [size]
-    either = [each for each in largest if not nonnegative(each - 1)]
-    return largest if set(either) == {each for each in least if each != 1} else [size]
+    wanted = members("min", functools.reduce(minimum, largest, ONE))
+    return largest if set(wanted) == set(least) else [size]

@@ -115,6 +115,9 @@ class Guarding:
         """Find out what is to be done; nothing changes before `finish`."""
         self.found = {*found_sizes(self.main.block)}
         self.block(self.main.block, outermost=True)
+        for guard in (op for _, ops in self.edits for op in ops if isinstance(op, Require)):
+            if self.resized(guard.requirement).holds() is False:  # by what a later guard has said
+                raise self.never(guard)
 
     def finish(self) -> None:
         dropped = {guard for need in (*self.equal, *self.decided_pairs()) for guard in self.pairs.get(need, ())}
@@ -131,12 +134,8 @@ class Guarding:
     # -- pairs -------------------------------------------------------------------------------------------------------
 
     def undecided(self) -> list[Requirement]:
-        """The pairs that are open when all that must be equal is. Raises UserError for one that never fits."""
-        left = [need for need in self.pairs if not self.resized(need).holds()]
-        for need in left:
-            if self.resized(need).holds() is False:
-                raise self.never(self.pairs[need][0])
-        return left
+        """The pairs that are open when all that must be equal is."""
+        return [need for need in self.pairs if not self.resized(need).holds()]
 
     def decided_pairs(self) -> list[Requirement]:
         return [need for need in self.pairs if self.resized(need).holds()]

@@ -101,7 +101,7 @@ def _emit_choice(equal: Func, names: Sequence[str], symbols: Sequence[str]) -> t
     w.scopes.append(Scope(w.new_block("entry")))
     w.slots = {symbol: number for number, symbol in enumerate(symbols)}
     pairs = pairs_of(equal)
-    _load_dims(w, sorted({name for left, right in pairs for name in (left - right).symbols()}))
+    _load_dims(w, sorted({name for left, right in pairs for name in left.symbols() | right.symbols()}))
     holds = "true"
     for left, right in pairs:
         sides = w.integer(w.canonical(left, [])), w.integer(w.canonical(right, []))

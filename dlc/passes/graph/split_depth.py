@@ -38,7 +38,10 @@ class SplitDepth(Pass):
 
     def run(self, module: Module, cx: PassContext) -> bool:
         cache = self.cache or cx.target.facts.l2_bytes * 3 // 4
-        return apply_patterns(module, [DeepProduct(cx.target, self.least, cache, batch_names(module.main))], cx)
+        changed = False
+        for body in module.bodies:
+            changed |= apply_patterns(body.body, [DeepProduct(cx.target, self.least, cache, batch_names(body))], cx)
+        return changed
 
 
 @record

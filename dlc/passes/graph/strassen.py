@@ -47,8 +47,11 @@ class Strassen(Pass):
     def run(self, module: Module, cx: PassContext) -> bool:
         if cx.options.exact:
             return False
-        batches = batch_names(module.main)
-        return apply_patterns(module, [MatMulByStrassen(cx.target, self.gain, self.error, batches)], cx)
+        changed = False
+        for body in module.bodies:
+            pattern = MatMulByStrassen(cx.target, self.gain, self.error, batch_names(body))
+            changed |= apply_patterns(body.body, [pattern], cx)
+        return changed
 
 
 @record

@@ -40,7 +40,7 @@ class Tile:
 
 
 def tile_cycles(rows: int, vectors: int, target: Target, extra: Loads = NEAR) -> float:
-    """Cycles of one step of the reduction for one tile; `extra`: of each broadcast and vector, by where they come from."""
+    """Cycles of one step of the reduction for one tile; `extra`: of each broadcast and vector, as they lie."""
     facts = target.facts
     arithmetic = rows * vectors / facts.fma_ports * (1 if facts.has_fma else 2)
     from_memory = facts.has_broadcast_operand or vectors > 1

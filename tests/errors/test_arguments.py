@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dlc
-from tests.cli.support import refused, succeed
+from tests.cli.support import invoke, refused, succeed
 
 FEEDS = {
     "wrong name": ({"z": np.zeros((2, 4), np.float32)}, "no input 'z'", "'x'"),
@@ -113,9 +113,20 @@ def test_the_environment_is_checked_too(relu_library: Path, monkeypatch: pytest.
     assert "DLC_NUM_THREADS must be a whole number" in refused("run", relu_library, "--random")
 
 
-def test_a_cache_folder_that_cannot_be_made(relu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_folder_that_cannot_be_made_is_a_warning(relu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLC_CACHE_DIR", "/proc/cache")
-    assert "DLC_CACHE_DIR" in refused("run", relu, "--random")
+    result = invoke("run", relu, "--random")
+    assert result.exit_code == 0 and "y" in result.stdout
+    assert result.stderr.startswith("dlc: warning: cannot write to the cache folder /proc/cache: No such file")
+    assert result.stderr.count("warning") == 1
+
+
+@pytest.mark.parametrize("size", ["-1", "ten", "10X", "1e9", "5 5", "G", "0x10"])
+def test_a_cache_size_that_is_none(size: str, relu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLC_CACHE_SIZE", size)
+    wanted = f"DLC_CACHE_SIZE must be a number of bytes such as 500M or 10G, got {size!r}"
+    assert wanted in refused("cache")
+    assert wanted in refused("run", relu, "--random")
 
 
 def test_the_pass_that_gives_images_their_halos_cannot_be_left_out() -> None:

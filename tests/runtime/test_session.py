@@ -310,20 +310,33 @@ def test_saving_makes_a_copy_that_loads(model: dlc.CompiledModel, tmp_path: Path
 
 
 def test_a_failed_save_leaves_the_old_file(path: Path, tmp_path: Path) -> None:
-    gone = tmp_path / "gone.so"
-    model = dlc.load(path)
-    model.save(gone)
-    loaded = dlc.load(gone, threads=1)
-    gone.unlink()
+    changed = tmp_path / "changed.so"
+    dlc.load(path).save(changed)
+    loaded = dlc.load(changed, threads=1)
     old = tmp_path / "old.so"
     old.write_bytes(b"old")
-    with pytest.raises(UserError, match=r"cannot save the model to .*old\.so: No such file or directory"):
-        loaded.save(old)
-    gone.write_bytes(b"something else")
+    with pytest.raises(UserError, match=r"cannot save the model to .*nowhere/m\.so: No such file or directory"):
+        loaded.save(tmp_path / "nowhere" / "m.so")
+    with open(changed, "ab") as file:
+        file.write(b"something else")
     with pytest.raises(UserError, match="has changed since it was loaded"):
         loaded.save(old)
     assert old.read_bytes() == b"old"
-    assert sorted(os.listdir(tmp_path)) == ["gone.so", "old.so"]
+    assert sorted(os.listdir(tmp_path)) == ["changed.so", "old.so"]
+
+
+@pytest.mark.parametrize("successor", [None, b"another file"])
+def test_a_model_is_saved_though_its_file_has_lost_its_name(
+    path: Path, tmp_path: Path, successor: bytes | None
+) -> None:  # fmt: skip
+    gone = tmp_path / "gone.so"
+    dlc.load(path).save(gone)
+    loaded = dlc.load(gone, threads=1)
+    gone.unlink()
+    if successor is not None:
+        gone.write_bytes(successor)
+    loaded.save(tmp_path / "again.so")
+    assert (tmp_path / "again.so").read_bytes() == path.read_bytes()
 
 
 def test_saving_over_the_loaded_file(path: Path, tmp_path: Path) -> None:

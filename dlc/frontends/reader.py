@@ -60,7 +60,7 @@ def read_model(source: Source) -> ModelRecord:
     """The records of a model file, of its bytes, or of a model that the onnx package holds. Raises UserError."""
     if isinstance(source, str | Path):
         path = Path(source)
-        return _read(_map_model(path), f"the file {path}", path.parent)
+        return _read(_map_model(path), f"the file {path}", path)
     if isinstance(source, bytes | bytearray | memoryview):
         return _read(memoryview(source).cast("B"), f"what was given ({len(memoryview(source))} bytes)", None)
     return Reader(ExternalFiles(None)).model(source)
@@ -75,14 +75,14 @@ def _map_model(path: Path) -> memoryview:
         raise UserError(f"the model file {path} cannot be read: {error.strerror}") from error
 
 
-def _read(data: memoryview, what: str, folder: Path | None) -> ModelRecord:
+def _read(data: memoryview, what: str, path: Path | None) -> ModelRecord:
     try:
         proto = cast("ModelProto", Message("ModelProto", data, 0, len(data)))  # has what is used of one
     except Malformed as error:
         raise UserError(f"{what} is no ONNX model, or is cut short: {error}") from error
     if not proto.HasField("graph") or not proto.opset_import:
         raise UserError(f"{what} is no ONNX model: it has no {'opset' if proto.HasField('graph') else 'graph'}")
-    return Reader(ExternalFiles(folder)).model(proto)
+    return Reader(ExternalFiles(path)).model(proto)
 
 
 def type_name(code: int) -> str:

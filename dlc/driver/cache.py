@@ -247,8 +247,8 @@ def _hash_file(hasher: Any, path: Path) -> None:
             for part in range(16):
                 file.seek(part * max(0, status.st_size - SAMPLE) // 15)
                 hasher.update(file.read(SAMPLE))
-    except OSError as problem:
-        raise UserError(f"cannot read the model {path}: {problem.strerror}") from None
+    except (OSError, ValueError) as problem:  # ValueError: a zero in the path
+        raise UserError(f"cannot read the model {path}: {getattr(problem, 'strerror', problem)}") from None
 
 
 @memoize

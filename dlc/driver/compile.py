@@ -60,13 +60,31 @@ def make_options(
     exact: bool,
 ) -> Options:
     """Check and normalize the arguments of a compilation."""
-    if opt_level not in (0, 1, 2, 3):
+    if isinstance(opt_level, bool) or not isinstance(opt_level, int) or opt_level not in (0, 1, 2, 3):
         raise UserError(f"opt_level must be 0, 1, 2 or 3, got {opt_level!r}")
-    if isinstance(disable, str):
-        disable = (disable,)
-    shapes = None if input_shapes is None else tuple((n, tuple(s)) for n, s in sorted(input_shapes.items()))
+    if not isinstance(target, str | Target):
+        raise UserError(f"target must be a target's name or a dlc.Target, got {type(target).__name__}")
     chosen = target if isinstance(target, Target) else Target.parse(target)
-    return Options(chosen, shapes, opt_level, tuple(sorted(set(disable))), exact)
+    shapes = None if input_shapes is None else checked_shapes(input_shapes)
+    return Options(chosen, shapes, opt_level, checked_names(disable), bool(exact))
+
+
+def checked_names(disable: Iterable[str]) -> tuple[str, ...]:
+    """The names of passes to leave out, in order."""
+    names = (disable,) if isinstance(disable, str) or not isinstance(disable, Iterable) else tuple(disable)
+    if not all(isinstance(name, str) for name in names):
+        raise UserError(f"disable takes names of passes, got {disable!r}")
+    return tuple(sorted(set(names)))
+
+
+def checked_shapes(shapes: Mapping[str, Sequence[int | str]]) -> tuple[tuple[str, tuple[int | str, ...]], ...]:
+    """What is given as `input_shapes`, by name. The sizes themselves are compared with the model's when it is read."""
+    if not isinstance(shapes, Mapping):
+        raise UserError(f"input_shapes takes a mapping of input names to shapes, got {type(shapes).__name__}")
+    for name, shape in shapes.items():
+        if isinstance(shape, str | bytes) or not (isinstance(shape, Sequence) or hasattr(shape, "__array__")):
+            raise UserError(f"input_shapes gives {name!r} as {shape!r}, expected its sizes, such as (1, 3, 224, 224)")
+    return tuple((name, tuple(shape)) for name, shape in sorted(shapes.items(), key=lambda each: str(each[0])))
 
 
 def compiled_artifact(
@@ -76,6 +94,8 @@ def compiled_artifact(
 
     A cache that cannot be written is a CacheWarning.
     """
+    if isinstance(source, memoryview) and not source.c_contiguous:
+        source = source.tobytes()
     cache = usable_cache() if use_cache else None
     if cache is None:
         return open_artifact(compiled_in_memory(source, options, watch))

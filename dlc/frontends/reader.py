@@ -67,12 +67,12 @@ def read_model(source: Source) -> ModelRecord:
 
 
 def _map_model(path: Path) -> memoryview:
-    if path.is_dir():
-        raise UserError(f"the model {path} is a folder, expected a file")
     try:
+        if path.is_dir():
+            raise UserError(f"the model {path} is a folder, expected a file")
         return map_file(path)
-    except OSError as error:
-        raise UserError(f"the model file {path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero in the path
+        raise UserError(f"the model file {path} cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
 def _read(data: memoryview, what: str, path: Path | None) -> ModelRecord:

@@ -68,9 +68,10 @@ class CompiledModel:
         """Run on named inputs; outputs named in `out` are written to the caller's arrays."""
         try:
             values = [feeds[name] for name in self._names]
-        except (KeyError, TypeError):
-            values = None
-        if values is None or len(feeds) != len(values):
+            complete = len(feeds) == len(values)
+        except (LookupError, TypeError, ValueError):
+            complete = False
+        if not complete:
             values = ordered_feeds(self.inputs, feeds)
         return dict(zip(self._output_names, self._execute(values, out), strict=True))
 
@@ -84,8 +85,11 @@ class CompiledModel:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the shared library to `path`; an existing file stays whole if that fails."""
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
+        try:
+            target = Path(path)
+            temporary = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
+        except (TypeError, ValueError) as error:
+            raise UserError(f"a model is saved under the path of a file, got {path!r}") from error
         self._check_file("save")
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o777)
@@ -94,10 +98,10 @@ class CompiledModel:
             finally:
                 os.close(descriptor)
             os.replace(temporary, target)
-        except OSError as error:
-            raise UserError(f"cannot save the model to {target}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: a zero in the path
+            raise UserError(f"cannot save the model to {target}: {getattr(error, 'strerror', error)}") from error
         finally:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 temporary.unlink()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -151,8 +155,8 @@ class CompiledModel:
             state.prepare(bound)
         results = []
         if out is None:
-            for index, (shape, dtype, size) in enumerate(bound.outputs, start=len(arrays)):
-                result, buffers[index] = fresh_array(shape, dtype, size)
+            for index, row in enumerate(bound.outputs, start=len(arrays)):
+                result, buffers[index] = fresh_array(*row)
                 results.append(result)
         else:
             results = self._given_outputs(state, bound, arrays, out)

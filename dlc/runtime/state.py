@@ -61,7 +61,10 @@ class State:
     def __init__(self, functions: Functions, threads: int, binder: Binder) -> None:
         self.functions = functions
         self.binder = binder
-        self.memory = Memory(functions.context_bytes)
+        try:
+            self.memory = Memory(functions.context_bytes)
+        except OSError as error:
+            raise UserError(f"there is no memory for a run: {error.strerror}") from error
         self.context = ctypes.c_void_p(self.memory.address)
         self.results = binder.room()
         self.workspace = ctypes.c_int64()
@@ -90,7 +93,8 @@ class State:
             try:
                 self.arena = Memory(bound.workspace)
             except (OSError, ValueError, OverflowError) as error:
-                raise UserError(f"there is no memory for the {bound.workspace} bytes of a run of this size") from error
+                given = self.binder.described(bound.sizes)
+                raise UserError(f"there is no memory for the {bound.workspace} bytes of a run with {given}") from error
             self.arguments = self.addresses()
         self.bound = bound
 

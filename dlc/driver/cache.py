@@ -45,7 +45,7 @@ def default_folder() -> Path:
     try:
         return Path.home() / ".cache" / "dlc"
     except RuntimeError:
-        raise CannotWrite("this user has no home folder") from None
+        raise CannotWrite("this user has no home folder", hint=f"set {FOLDER}") from None
 
 
 def allowed_bytes() -> int:

@@ -69,7 +69,7 @@ def make_options(
     return Options(chosen, shapes, opt_level, checked_names(disable), bool(exact))
 
 
-def checked_names(disable: Iterable[str]) -> tuple[str, ...]:
+def checked_names(disable: object) -> tuple[str, ...]:
     """The names of passes to leave out, in order."""
     names = (disable,) if isinstance(disable, str) or not isinstance(disable, Iterable) else tuple(disable)
     if not all(isinstance(name, str) for name in names):
@@ -77,7 +77,7 @@ def checked_names(disable: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
-def checked_shapes(shapes: Mapping[str, Sequence[int | str]]) -> tuple[tuple[str, tuple[int | str, ...]], ...]:
+def checked_shapes(shapes: object) -> tuple[tuple[str, tuple[int | str, ...]], ...]:
     """What is given as `input_shapes`, by name. The sizes themselves are compared with the model's when it is read."""
     if not isinstance(shapes, Mapping):
         raise UserError(f"input_shapes takes a mapping of input names to shapes, got {type(shapes).__name__}")

@@ -11,7 +11,8 @@ from dlc.runtime.spec import TensorSpec, shape_text
 
 # What the code behind `__array__` and `__dlpack__` has been seen to raise: anything that says that it cannot.
 REFUSALS = (
-    ArithmeticError, AttributeError, BufferError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
+    ArithmeticError, AttributeError, BufferError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
+    ValueError,
 )  # fmt: skip
 
 

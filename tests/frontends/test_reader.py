@@ -127,10 +127,8 @@ def hub(folder: Path, revision: str, weight: np.ndarray) -> Path:
     blobs, snapshot = folder / "blobs", folder / "snapshots" / revision / "onnx"
     blobs.mkdir(exist_ok=True, parents=True)
     snapshot.mkdir(parents=True)
-    contents = {
-        "model.onnx": external_model(location="model.onnx_data").SerializeToString(), "model.onnx_data": weight.tobytes()
-    }  # fmt: skip
-    for name, content in contents.items():
+    graph = external_model(location="model.onnx_data").SerializeToString()
+    for name, content in (("model.onnx", graph), ("model.onnx_data", weight.tobytes())):
         blob = blobs / hashlib.sha256(content).hexdigest()
         if not blob.exists():
             blob.write_bytes(content)

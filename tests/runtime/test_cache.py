@@ -207,17 +207,25 @@ def test_a_folder_that_may_only_be_read(folder: Path, compilations: list[int], m
 # -- notes and libraries that are damaged ------------------------------------------------------------------------------
 
 NOTES: dict[str, bytes] = {
-    "null": b"null", "true": b"true", "number": b"7", "text": b'"size"', "list": b"[]", "list of lists": b'[["size", 1]]',
-    "empty object": b"{}", "no files": b'{"size": SIZE}', "no size": b'{"files": {}}', "no JSON": b"{size: 1}",
-    "nothing": b"", "no text": b"\xff\xfe\x00", "cut off": b'{"size": SIZE, "fil', "size is text": b'{"size": "SIZE", "files": {}}',
-    "size is null": b'{"size": null, "files": {}}', "another size": b'{"size": 17, "files": {}}',
-    "size is a fraction": b'{"size": SIZE.5, "files": {}}', "files is a list": b'{"size": SIZE, "files": []}',
-    "files is null": b'{"size": SIZE, "files": null}', "state is null": b'{"size": SIZE, "files": {"/etc/passwd": null}}',
-    "state is text": b'{"size": SIZE, "files": {"/etc/passwd": "old"}}', "state is short": b'{"size": SIZE, "files": {"/": [1]}}',
+    "null": b"null", "true": b"true", "number": b"7", "text": b'"size"', "list": b"[]", "empty object": b"{}",
+    "list of lists": b'[["size", 1]]', "no JSON": b"{size: 1}", "nothing": b"", "no text": b"\xff\xfe\x00",
+    "deep": b"[" * 100_000, "cut off": b'{"size": SIZE, "fil',
+    "no files": b'{"size": SIZE}',
+    "no size": b'{"files": {}}',
+    "size is text": b'{"size": "SIZE", "files": {}}',
+    "size is null": b'{"size": null, "files": {}}',
+    "size is a fraction": b'{"size": SIZE.5, "files": {}}',
+    "another size": b'{"size": 17, "files": {}}',
+    "infinite": b'{"size": Infinity, "files": {}}',
+    "long": b'{"size": ' + b"9" * 5000 + b', "files": {}}',
+    "files is a list": b'{"size": SIZE, "files": []}',
+    "files is null": b'{"size": SIZE, "files": null}',
+    "state is null": b'{"size": SIZE, "files": {"/etc/passwd": null}}',
+    "state is text": b'{"size": SIZE, "files": {"/etc/passwd": "old"}}',
+    "state is short": b'{"size": SIZE, "files": {"/": [1]}}',
     "no such file": b'{"size": SIZE, "files": {"/nowhere": [1, 2, 3]}}',
     "a name with a zero": b'{"size": SIZE, "files": {"a\\u0000b": [1, 2, 3]}}',
     "a name of half a letter": b'{"size": SIZE, "files": {"\\ud800": [1, 2, 3]}}',
-    "deep": b"[" * 100_000, "infinite": b'{"size": Infinity, "files": {}}', "long": b'{"size": ' + b"9" * 5000 + b', "files": {}}',
     "the format before": b'{"LIBRARY": [SIZE, 0]}',
 }  # fmt: skip
 

@@ -38,7 +38,7 @@ def dimension_origins(main: Func) -> dict[str, str]:
 
 
 def message(op: Require, origins: dict[str, str]) -> str:
-    """What is said where a guard fails: the node, what it needs, what came, where that comes from, and what would do."""
+    """What is said where a guard fails: the node, what it needs, what came, where it comes from, and what would do."""
     got = side(op.left, 0)
     if op.relation != AT_LEAST or not as_expr(op.right).is_const:
         got += f" and {side(op.right, 1)}"

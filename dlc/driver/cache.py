@@ -97,6 +97,7 @@ class Cache:
 
     def begin(self, key: str) -> NewEntry:
         """A file to write the library of `key` to. Raises CannotWrite."""
+        self.shrink()  # the limit may be another one than before, and the disk be full
         return NewEntry(self, key)
 
     def entries(self) -> list[Kept]:
@@ -109,8 +110,8 @@ class Cache:
             used[key] = max(used.get(key, 0), status.st_mtime_ns)
         return sorted((Kept(key, size, used[key]) for key, size in sizes.items()), key=lambda each: each.used)
 
-    def shrink(self, keep: str) -> None:
-        """Remove what was used longest ago until the rest is small enough; `keep` stays in any case."""
+    def shrink(self, keep: str | None = None) -> None:
+        """Remove what was used longest ago until the rest is small enough; `keep` stays anyway."""
         entries = self.entries()
         total = sum(each.bytes for each in entries)
         for each in entries:

@@ -102,8 +102,15 @@ def compiled_artifact(
     key = model_key(source, options.key())
     if (found := cache.find(key)) is not None:
         with contextlib.suppress(UserError):  # damaged: it is made again
-            return open_artifact(found)
-    return open_artifact(compiled_into(cache, key, source, options, watch))
+            return open_kept(found)
+    return open_kept(compiled_into(cache, key, source, options, watch))
+
+
+def open_kept(file: LibraryFile) -> Artifact:
+    """Load a library of the cache; from memory, if it lies where nothing may be executed. Raises UserError."""
+    if os.fstatvfs(file.descriptor).f_flag & os.ST_NOEXEC:
+        file = LibraryFile.holding(file.read())
+    return open_artifact(file)
 
 
 def usable_cache() -> Cache | None:

@@ -137,6 +137,14 @@ class LoadedFiles:
 LOADED_FILES = LoadedFiles()
 
 
+def renew_lock() -> None:
+    """In a forked child: a thread of the parent may have held it."""
+    LOADED_FILES.lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=renew_lock)
+
+
 def spelled(number: int) -> str:
     """A number as a detour that leads nowhere: "/." for each 0 bit, "//." for each 1 bit."""
     return "".join("//." if bit == "1" else "/." for bit in f"{number:b}")

@@ -118,7 +118,7 @@ def test_a_cache_folder_that_cannot_be_made_is_a_warning(relu: Path, monkeypatch
     monkeypatch.setenv("DLC_CACHE_DIR", "/proc/cache")
     result = invoke("run", relu, "--random")
     assert result.exit_code == 0 and "y" in result.stdout
-    assert result.stderr.startswith("dlc: warning: cannot write to the cache folder /proc/cache: No such file")
+    assert result.stderr.startswith("dlc: warning: cannot write to the cache folder /proc/cache: ")
     assert result.stderr.count("warning") == 1
 
 

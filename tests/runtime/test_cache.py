@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -24,6 +25,7 @@ import dlc
 from dlc.codegen.elf import writer
 from dlc.driver.cache import ABANDONED, Cache, allowed_bytes
 from dlc.errors import CacheWarning
+from dlc.runtime import library
 from tests.runtime.test_lifetime import X, Y, relu
 
 driver = importlib.import_module("dlc.driver.compile")  # dlc.driver has a function of that name
@@ -128,6 +130,18 @@ def test_a_disk_that_is_full_while_the_library_is_written(
     assert names(folder) == []
 
 
+def test_a_full_disk_holds_no_more_than_the_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for columns in (6, 7):
+        dlc.compile(relu(columns))
+    monkeypatch.setenv("DLC_CACHE_SIZE", "1K")
+    monkeypatch.setattr(os, "replace", full)
+    check_uncached("No space left on device")
+    assert names(folder) == []
+
+
 @pytest.mark.parametrize("failing", ["replace", "utime"])
 def test_a_disk_that_is_full_afterwards(failing: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
@@ -204,6 +218,27 @@ def test_a_folder_that_may_only_be_read(folder: Path, compilations: list[int], m
     folder.chmod(0o755)
 
 
+def test_a_folder_in_which_nothing_may_be_executed(
+    folder: Path, compilations: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """A mount with noexec, as far as a test can have one."""
+    load = library.loaded
+
+    def refuse(name: str, file: library.LibraryFile) -> int:
+        if name.startswith(str(folder)):
+            raise OSError(f"{name}: failed to map segment from shared object")
+        return load(name, file)
+
+    ask = os.fstatvfs
+    noexec = SimpleNamespace(f_flag=ask(0).f_flag | os.ST_NOEXEC)
+    monkeypatch.setattr(library, "loaded", refuse)
+    monkeypatch.setattr(os, "fstatvfs", lambda descriptor: noexec)
+    for _ in range(2):
+        np.testing.assert_array_equal(dlc.compile(relu(5))(X), Y)
+    assert len(compilations) == 1
+    assert len(kept(folder)) == 1
+
+
 # -- notes and libraries that are damaged ------------------------------------------------------------------------------
 
 NOTES: dict[str, bytes] = {
@@ -235,10 +270,9 @@ NOTES: dict[str, bytes] = {
 def test_a_damaged_note_is_made_again(damage: str, folder: Path, compilations: list[int]) -> None:
     dlc.compile(relu(5))
     (note,) = folder.glob("*.json")
-    library = note.with_suffix(".so")
     good = note.read_bytes()
-    size = str(library.stat().st_size).encode()
-    note.write_bytes(NOTES[damage].replace(b"SIZE", size).replace(b"LIBRARY", str(library).encode()))
+    size = str(note.with_suffix(".so").stat().st_size).encode()
+    note.write_bytes(NOTES[damage].replace(b"SIZE", size).replace(b"LIBRARY", str(note.with_suffix(".so")).encode()))
     np.testing.assert_array_equal(dlc.compile(relu(5))(X), Y)
     assert len(compilations) == 2
     assert note.read_bytes() == good
@@ -263,20 +297,20 @@ LIBRARIES = {
 @pytest.mark.parametrize("damage", LIBRARIES)
 def test_a_damaged_library_is_made_again(damage: str, folder: Path, compilations: list[int]) -> None:
     dlc.compile(relu(5))
-    (library,) = folder.glob("*.so")
-    good = library.read_bytes()
-    library.unlink()
-    library.write_bytes(LIBRARIES[damage](good))
+    (path,) = folder.glob("*.so")
+    good = path.read_bytes()
+    path.unlink()
+    path.write_bytes(LIBRARIES[damage](good))
     np.testing.assert_array_equal(dlc.compile(relu(5))(X), Y)
     assert len(compilations) == 2
-    assert library.read_bytes() == good
+    assert path.read_bytes() == good
 
 
 @pytest.mark.parametrize("suffix", [".so", ".json"])
 def test_a_folder_in_the_place_of_a_file(suffix: str, folder: Path) -> None:
     dlc.compile(relu(5))
-    (library,) = folder.glob("*.so")
-    place = library.with_suffix(suffix)
+    (path,) = folder.glob("*.so")
+    place = path.with_suffix(suffix)
     place.unlink()
     (place / "full").mkdir(parents=True)
     check_uncached("cannot write to the cache folder .*: Is a directory")

@@ -164,13 +164,13 @@ def open_model(path: Path, compilation: Compilation, threads: int | None, cached
     if not path.exists():
         raise UserError(f"there is no file {path}")
     from dlc.cli.progress import stages_of
-    from dlc.driver.compile import check_runnable, compiled_path
+    from dlc.driver.compile import check_runnable, compiled_artifact
 
     options = compilation.options()
     check_runnable(options.target)
     with stages_of(path) as stages:
-        library = compiled_path(path, options, cached, stages.watch)
-    return load(library, threads)
+        artifact = compiled_artifact(path, options, cached, stages.watch)
+    return CompiledModel(artifact, threads)
 
 
 def check_dims(dims: Mapping[str, int], model: CompiledModel) -> None:

@@ -28,6 +28,7 @@ from dlc.frontends.symbols import InputShapes, Shape, input_shapes
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_flow import Require
+from dlc.ir.dim_names import plain_shape
 from dlc.ir.expr import Expr
 from dlc.ir.guards import insert_guards, plain_name
 from dlc.ir.pool import ConstantPool, content_key
@@ -62,7 +63,7 @@ class Scope:
     def assume(self, need: Requirement) -> None:
         """Rely on something that no op of the node declares: the node's ops ask for it. Raises Unsupported."""
         if (holds := need.holds()) is False:
-            raise Unsupported(f"{need.sentence}, got {need.left} and {need.right}")
+            raise Unsupported(f"{need.sentence}, got {need.sizes}")
         if not holds:
             self.importer.relied_on.append(need)
 
@@ -398,7 +399,10 @@ def first_problem(ops: Sequence[Op]) -> str | None:
         for violation in op.check():
             return f"{op.name}: {violation.partition(': ')[2]}"
         if (broken := false_requirement(op)) is not None:
-            return f"{op.name}: {broken.sentence}, got {broken.left} and {broken.right}"
+            shapes = [f"{v.hint!r} has shape {plain_shape(v.type.shape)}" for v in op.operands
+                      if v.hint and isinstance(v.type, TensorType)]  # fmt: skip
+            where = f", where {' and '.join(shapes)}" if shapes else ""
+            return f"{broken.sentence}, got {broken.sizes}{where}"
         for value in (*op.operands, *op.results):
             if (problem := type_problem(value.type)) is not None:
                 return f"{op.name}: {problem}"

@@ -60,29 +60,29 @@ def read_model(source: Source) -> ModelRecord:
     """The records of a model file, of its bytes, or of a model that the onnx package holds. Raises UserError."""
     if isinstance(source, str | Path):
         path = Path(source)
-        return _read(_map_model(path), f"the file {path}", path.parent)
+        return _read(_map_model(path), f"the file {path}", path)
     if isinstance(source, bytes | bytearray | memoryview):
         return _read(memoryview(source).cast("B"), f"what was given ({len(memoryview(source))} bytes)", None)
     return Reader(ExternalFiles(None)).model(source)
 
 
 def _map_model(path: Path) -> memoryview:
-    if path.is_dir():
-        raise UserError(f"the model {path} is a folder, expected a file")
     try:
+        if path.is_dir():
+            raise UserError(f"the model {path} is a folder, expected a file")
         return map_file(path)
-    except OSError as error:
-        raise UserError(f"the model file {path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero in the path
+        raise UserError(f"the model file {path} cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
-def _read(data: memoryview, what: str, folder: Path | None) -> ModelRecord:
+def _read(data: memoryview, what: str, path: Path | None) -> ModelRecord:
     try:
         proto = cast("ModelProto", Message("ModelProto", data, 0, len(data)))  # has what is used of one
     except Malformed as error:
         raise UserError(f"{what} is no ONNX model, or is cut short: {error}") from error
     if not proto.HasField("graph") or not proto.opset_import:
         raise UserError(f"{what} is no ONNX model: it has no {'opset' if proto.HasField('graph') else 'graph'}")
-    return Reader(ExternalFiles(folder)).model(proto)
+    return Reader(ExternalFiles(path)).model(proto)
 
 
 def type_name(code: int) -> str:

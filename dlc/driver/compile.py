@@ -30,12 +30,13 @@ def compile_model(
     disable: Iterable[str] = (),
     exact: bool = False,
     cache: bool = True,
+    overridable: Iterable[str] = (),
 ) -> CompiledModel:
     """Compile a model (path, bytes or onnx.ModelProto) and load it. The arguments are those of docs: interface.
 
     Raises UserError for what the caller can mend, UnsupportedOps if the model holds operators that dlc cannot take.
     """
-    options = make_options(target, input_shapes, opt_level, disable, exact)
+    options = make_options(target, input_shapes, opt_level, disable, exact, overridable)
     check_runnable(options.target)
     return load(compiled_path(source, options, cache), threads)
 
@@ -56,15 +57,18 @@ def make_options(
     opt_level: int,
     disable: Iterable[str],
     exact: bool,
+    overridable: Iterable[str] = (),
 ) -> Options:
     """Check and normalize the arguments of a compilation."""
     if opt_level not in (0, 1, 2, 3):
         raise UserError(f"opt_level must be 0, 1, 2 or 3, got {opt_level!r}")
     if isinstance(disable, str):
         disable = (disable,)
+    if isinstance(overridable, str):
+        overridable = (overridable,)
     shapes = None if input_shapes is None else tuple((n, tuple(s)) for n, s in sorted(input_shapes.items()))
     chosen = target if isinstance(target, Target) else Target.parse(target)
-    return Options(chosen, shapes, opt_level, tuple(sorted(set(disable))), exact)
+    return Options(chosen, shapes, opt_level, tuple(sorted(set(disable))), exact, tuple(sorted(set(overridable))))
 
 
 def compiled_path(source: Any, options: Options, use_cache: bool = True, watch: Watch = UNWATCHED) -> Path:

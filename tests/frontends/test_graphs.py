@@ -222,7 +222,9 @@ def test_an_initializer_that_is_an_input_is_a_constant_unless_it_is_overridable(
     assert_same(fixed.run({"x": X, "w": X[:1]})["y"], X + X[0])
 
 
-@pytest.mark.parametrize(("name", "what"), [("q", "no initializer"), ("x", "no initializer"), ("v", "an initializer, but no input")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "what"), [("q", "no initializer"), ("x", "no initializer"), ("v", "an initializer, but no input")]
+)
 def test_names_that_are_not_overridable_are_refused_with_those_that_are(name: str, what: str) -> None:
     wanted = f"overridable names '{name}', which is {what} of the model; initializers that are also inputs: 'w'"
     with pytest.raises(dlc.UserError, match=re.escape(wanted)):

@@ -153,6 +153,7 @@ def has_element(cx: NodeContext) -> Item:
 
 HANDLERS: dict[str, Handler] = {
     "If": if_, "SequenceConstruct": construct, "SequenceEmpty": empty, "SequenceLength": length, "SequenceAt": at,
-    "SequenceInsert": insert, "SequenceErase": erase, "ConcatFromSequence": concat, "SplitToSequence": split, "SequenceMap": sequence_map,
+    "SequenceInsert": insert, "SequenceErase": erase, "ConcatFromSequence": concat, "SplitToSequence": split,
+    "SequenceMap": sequence_map,
     "Optional": optional, "OptionalGetElement": optional, "OptionalHasElement": has_element,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from tests.frontends.cases_math import X, bools, floats, integers
 from tests.frontends.cases_shape import vector
 from tests.frontends.models import Array, Case, model_of
 
-F, I, B = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+F = TensorProto.FLOAT
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def control_flow() -> list[Case]:
     given = {"c": np.array(False), "x": X}
     loop = helper.make_graph(
         [node("Add", "old x", "new"), node("Identity", "going", "on"), node("Exp", "new", "row")], "body",
-        [value("i", I, []), value("going", B, []), value("old", F, X.shape)],
-        [value("on", B, []), value("new", F, X.shape), value("row", F, X.shape)],
+        [value("i", TensorProto.INT64, []), value("going", TensorProto.BOOL, []), value("old", F, X.shape)],
+        [value("on", TensorProto.BOOL, []), value("new", F, X.shape), value("row", F, X.shape)],
     )  # fmt: skip
     scan = helper.make_graph(
         [node("Add", "state row", "sum"), node("Identity", "sum", "out")], "body",
@@ -69,7 +69,7 @@ def sequences() -> list[Case]:
     with_zero = {**both, "zero": np.array(0)}
     mapped = helper.make_graph([node("Exp", "one", "two")], "body", [value("one")], [value("two")])
 
-    scaled = helper.make_graph([node("Mul", "one by", "two"), node("Neg", "one", "three")], "body",
+    scaled = helper.make_graph([node("Mul", "one by", "two"), node("Neg", "two", "three")], "body",
                                [value("one"), value("by")], [value("two"), value("three")])  # fmt: skip
 
     def several(op: str, inputs: dict[str, Array], *nodes: onnx.NodeProto, note: str = "") -> Case:
@@ -90,7 +90,7 @@ def sequences() -> list[Case]:
                 node("ConcatFromSequence", "r", "out0", axis=1)),
         several("SequenceMap", both, made, node("SequenceMap", "s x", "r t", body=scaled),
                 node("ConcatFromSequence", "r", "a", axis=1), node("ConcatFromSequence", "t", "b", axis=1),
-                node("Add", "a b", "out0"), note="with a tensor"),
+                node("Sub", "a b", "out0"), note="with a tensor"),
         several("SplitToSequence", {"x": X, "zero": np.array(0)},
                 node("SplitToSequence", "x", "s", axis=1, keepdims=0), first),
         several("Optional", {"x": X}, node("Optional", "x", "o"), node("OptionalGetElement", "o", "out0")),

@@ -1,4 +1,4 @@
-"""Every version from opset 7 on of every operator that dlc knows, compiled, against ONNX Runtime or ONNX's reference."""
+"""Every version from opset 7 on of every operator that dlc knows, compiled, against ONNX Runtime or ONNX itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOT_YET = {  # operator and version, and why there is no case
 OWN = {  # case and version: the results that are right, and why nobody else's are taken
     ("Dropout-mask", 7): (
         lambda x: [x, np.ones_like(x)],
-        "nothing is dropped, so all is kept: ONNX from version 12 on; ONNX Runtime's mask is 0 before, ONNX says nothing",
+        "nothing is dropped, so all is kept: so ONNX from version 12 on; ONNX Runtime's mask is 0 before",
     ),
     ("Dropout-mask", 10): (lambda x: [x, np.ones(x.shape, np.bool_)], "as version 7; ONNX's reference agrees"),
     ("Optional", 28): (lambda x: [x], "ONNX's reference gives it an axis more, ONNX Runtime does not have the version"),

@@ -50,6 +50,9 @@ def test_run_node_runs_one_operator() -> None:
     x = np.zeros((2, 3, 4), np.float32)
     old = backend.run_node(softmax, [x], cache=False, opset_version=11)[0]  # then over all axes from the second on
     np.testing.assert_allclose(old, x + 1 / 12, rtol=1e-6)
+    binarizer = helper.make_node("Binarizer", ["x"], ["y"], domain="ai.onnx.ml", threshold=-0.5)
+    y = backend.run_node(binarizer, [np.array([-1, 0, 1])], cache=False)[0]
+    np.testing.assert_array_equal(y, np.array([0, 1, 1]))
     microsoft = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], domain="com.microsoft")
     y = backend.run_node(microsoft, [np.array([3], np.uint8), np.float32(2)], cache=False, opset_version=1)[0]
     np.testing.assert_array_equal(y, np.array([6], np.float32))

@@ -20,6 +20,11 @@ def bools(*shape: int) -> Array:
 
 
 X = floats(2, 3, 4)
+COLUMNS = np.array([2, 0], np.int64)
+ML = [
+    Case("Binarizer", {"x": X}, {"threshold": 0.3}, domain="ai.onnx.ml"),
+    *(Case("ArrayFeatureExtractor", {"x": x, "y": COLUMNS}, domain="ai.onnx.ml", note=str(x.ndim)) for x in (X, X[0, 0])),
+]
 UNARY = (
     "Abs",
     "Neg",
@@ -213,4 +218,4 @@ def reduction_cases() -> list[Case]:
     ]
 
 
-CASES = [*unary_cases(), *binary_cases(), *reduction_cases()]
+CASES = [*unary_cases(), *binary_cases(), *reduction_cases(), *ML]

@@ -192,6 +192,10 @@ def newer_operators() -> list[Case]:
         Case("LinearAttention", {"q": floats(2, 4, 32), "k": floats(2, 4, 32), "v": floats(2, 4, 32), "p": None,
                                  "d": None, "b": floats(2, 4, 4)},
              {"kv_num_heads": 4, "q_num_heads": 4, "update_rule": "delta"}, outputs=2),
+        *(Case("GridSample", {"x": floats(2, 3, 4, 5), "g": floats(2, 3, 2, 2)}, {"mode": mode}, note=mode)
+          for mode in ("bilinear", "bicubic", "linear", "cubic", "nearest")),
+        *(Case("TensorScatter", {"x": floats(2, 5, 3), "u": floats(2, 2, 3), "at": vector(3, first)}, {"mode": mode},
+               kind="exact", note=mode) for mode, first in (("linear", 1), ("circular", 4))),
         Case("AffineGrid", {"t": floats(2, 2, 3), "n": vector(2, 3, 4, 5)}, {"align_corners": 1}, constants=("n",)),
         Case("MaxUnpool", {"x": floats(1, 1, 2, 2), "i": np.array([[[[1, 3], [8, 10]]]])},
              {"kernel_shape": [2, 2], "strides": [2, 2]}, note="plain"),

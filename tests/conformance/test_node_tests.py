@@ -19,7 +19,8 @@ def test_every_node_test_passes_or_is_listed_with_the_cause() -> None:
     assert found.wrong == {}
     assert found.unlisted == {}, "these fail, and are not listed"
     assert found.needless == [], "these pass: take them off the list"
-    assert len(found.passed) >= 1_268
+    if len(found.faults) >= 1_884:  # those of onnx 1.23; before there were fewer
+        assert len(found.passed) >= 1_291
 
 
 @pytest.mark.slow

@@ -20,7 +20,8 @@ OLDEST = 7  # opsets before are from 2017, and ONNX Runtime does not take them e
 BEGINS = {"GridSample-linear": 20, "GridSample-cubic": 20}  # the first version of cases whose words are new
 NEWEST = defs.onnx_opset_version()
 ENDS = {  # the last version of cases that newer schemas take for something else
-    "Resize": 10, "Resize-scales": 10, "GridSample-bilinear": 16, "GridSample-bicubic": 16, "GroupNormalization-per group": 18,
+    "Resize": 10, "Resize-scales": 10, "GridSample-bilinear": 16, "GridSample-bicubic": 16,
+    "GroupNormalization-per group": 18,
 }  # fmt: skip
 
 
@@ -49,7 +50,8 @@ def known(name: str, version: int) -> bool:
 def shown(case: Case) -> Iterator[int]:
     """The versions of the case's operator that a model of it can have."""
     for version in () if case.domain else versions().get(case.op, ()):
-        if BEGINS.get(case.name, 1) <= version <= ENDS.get(case.name, NEWEST) and admits(defs.get_schema(case.op, max(version, OLDEST)), case):
+        meant = BEGINS.get(case.name, 1) <= version <= ENDS.get(case.name, NEWEST)
+        if meant and admits(defs.get_schema(case.op, max(version, OLDEST)), case):
             yield version
 
 

@@ -32,12 +32,13 @@ def compile_model(
     disable: Iterable[str] = (),
     exact: bool = False,
     cache: bool = True,
+    overridable: Iterable[str] = (),
 ) -> CompiledModel:
     """Compile a model (path, bytes or onnx.ModelProto) and load it. The arguments are those of docs: interface.
 
     Raises UserError for what the caller can mend, UnsupportedOps if the model holds operators that dlc cannot take.
     """
-    options = make_options(target, input_shapes, opt_level, disable, exact)
+    options = make_options(target, input_shapes, opt_level, disable, exact, overridable)
     check_runnable(options.target)
     return CompiledModel(compiled_artifact(source, options, cache), threads)
 
@@ -58,6 +59,7 @@ def make_options(
     opt_level: int,
     disable: Iterable[str],
     exact: bool,
+    overridable: Iterable[str] = (),
 ) -> Options:
     """Check and normalize the arguments of a compilation."""
     if isinstance(opt_level, bool) or not isinstance(opt_level, int) or opt_level not in (0, 1, 2, 3):
@@ -66,14 +68,15 @@ def make_options(
         raise UserError(f"target must be a target's name or a dlc.Target, got {type(target).__name__}")
     chosen = target if isinstance(target, Target) else Target.parse(target)
     shapes = None if input_shapes is None else checked_shapes(input_shapes)
-    return Options(chosen, shapes, opt_level, checked_names(disable), bool(exact))
+    left_out, given = checked_names(disable, "disable", "passes"), checked_names(overridable, "overridable", "inputs")
+    return Options(chosen, shapes, opt_level, left_out, bool(exact), given)
 
 
-def checked_names(disable: object) -> tuple[str, ...]:
-    """The names of passes to leave out, in order."""
-    names = (disable,) if isinstance(disable, str) or not isinstance(disable, Iterable) else tuple(disable)
+def checked_names(given: object, argument: str, what: str) -> tuple[str, ...]:
+    """The names that are given as `argument`, one or several, in order and each once."""
+    names = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
     if not all(isinstance(name, str) for name in names):
-        raise UserError(f"disable takes names of passes, got {disable!r}")
+        raise UserError(f"{argument} takes names of {what}, got {given!r}")
     return tuple(sorted(set(names)))
 
 

@@ -7,7 +7,8 @@ reader uses what both have.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -31,6 +32,7 @@ from dlc.frontends.records import (
     TypeRecord,
     ValueRecord,
 )
+from dlc.frontends.sparse import dense_contents
 from dlc.frontends.wire import Malformed
 from dlc.ir.types import STRING, Array, ScalarType
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
         GraphProto,
         ModelProto,
         NodeProto,
+        SparseTensorProto,
         TensorProto,
         TensorShapeProto,
         TypeProto,
@@ -113,9 +116,8 @@ class Reader:
             tuple(ValueRecord(each.name, _type(each.type)) for each in proto.input),
             tuple(ValueRecord(each.name, _type(each.type)) for each in proto.output),
             tuple(map(self.node, proto.node)),
-            tuple(map(self.tensor, proto.initializer)),
+            (*map(self.tensor, proto.initializer), *map(self.sparse_tensor, proto.sparse_initializer)),
             {each.name: _type(each.type) for each in proto.value_info},
-            tuple(each.values.name for each in proto.sparse_initializer),
         )
 
     def node(self, proto: NodeProto) -> NodeRecord:
@@ -149,6 +151,11 @@ class Reader:
                 array = _view(name, raw, shape, element)
                 load = lambda: array  # noqa: E731
         return TensorRecord(name, shape, element, type_name(proto.data_type), load)
+
+    def sparse_tensor(self, proto: SparseTensorProto) -> TensorRecord:
+        """A sparse tensor as the dense one that it stands for; its name is that of its values."""
+        values, indices, shape = self.tensor(proto.values), self.tensor(proto.indices), tuple(proto.dims)
+        return replace(values, shape=shape, load=cache(partial(dense_contents, values, indices, shape)))
 
     def _contents(self, proto: TensorProto, wanted: int) -> memoryview | bytes | None:
         if proto.data_location == EXTERNAL:
@@ -203,7 +210,7 @@ _ATTRIBUTES: dict[int, Callable[[Reader, AttributeProto], AttributeValue]] = {
     9: lambda reader, proto: tuple(map(reader.tensor, proto.tensors)),
     10: lambda reader, proto: tuple(reader.graph(each) for each in proto.graphs),
     13: lambda reader, proto: _type(proto.tp),
-    11: lambda reader, proto: None,
+    11: lambda reader, proto: reader.sparse_tensor(proto.sparse_tensor),
 }
 
 

@@ -337,11 +337,10 @@ class Shrink(Unary):
 
 @op_def("graph.cast", traits=MAP)
 class Cast(Elementwise):
-    """x as another type: floats to integers truncate, numbers to bool compare with 0"""
+    """x as another type: floats to integers truncate and saturate (NaN is 0), numbers to bool compare with 0"""
 
     x = operand(TENSOR)
     to: AttrDef[ScalarType] = attr(kind=ScalarType)
-    saturate = attr(True)
 
     def infer(self) -> tuple[Type, ...]:
         return (elementwise_type(self.operands, self.layout, self.to),)

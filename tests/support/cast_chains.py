@@ -72,9 +72,8 @@ CHAINS = (
     Chain(F32, (f16, f32)), Chain(F32, (BF16, f32)), Chain(F32, (f16, f32), True), Chain(F32, (BF16, f32), True),
     Chain(F32, (f16, BF16, f32)), Chain(F32, (BF16, f16, f32)), Chain(F32, (f16, f64)), Chain(F32, (i32, f32)),
     Chain(F64, (f32, f64)), Chain(F64, (f32, f64), True), Chain(F64, (f16, f64)), Chain(F64, (BF16, f64)),
-    Chain(F64, (f16,)), Chain(F64, (BF16, f32)), Chain(I32, (f16, i32)), Chain(I32, (BF16, i32)), Chain(I32, (f32, i32)),
-    Chain(I32, (f64, u8)),
-    Chain(I32, (f64, i8, i32)),
+    Chain(F64, (f16,)), Chain(F64, (BF16, f32)), Chain(I32, (f16, i32)), Chain(I32, (BF16, i32)),
+    Chain(I32, (f32, i32)), Chain(I32, (f64, u8)), Chain(I32, (f64, i8, i32)),
     Chain(I32, (u8, f32, i8)), Chain(I32, (f64, f32)), Chain(I32, (np.dtype(bool), f32)),
     Chain(F32, (np.dtype(bool), f16, f32)), Chain(F32, (f32, f16, i32)), Chain(F32, (f64, f16, f32)),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from dlc.driver.compile import write_library
 from dlc.driver.pipeline import Options
 from dlc.target import Target
+from tests.support import denormal_cases
 from tests.support.cast_chains import FEEDS, assert_rounded, model_of_chains
 from tests.support.open_cases import EXAMPLES, assert_as_expected, model_of_all
 from tests.support.qemu_runner import run_under_qemu
@@ -23,3 +24,9 @@ def test_casts_round_on_arm(tmp_path: Path, qemu: str) -> None:
     library = tmp_path / "arm.so"
     write_library(model_of_chains().SerializeToString(), Options(Target.parse("aarch64")), library)
     assert_rounded(run_under_qemu(library, FEEDS))
+
+
+def test_f64_and_comparisons_keep_denormals_on_arm(tmp_path: Path, qemu: str) -> None:
+    library = tmp_path / "arm.so"
+    write_library(denormal_cases.model().SerializeToString(), Options(Target.parse("aarch64")), library)
+    denormal_cases.assert_kept(run_under_qemu(library, denormal_cases.FEEDS, threads=2))

@@ -9,6 +9,7 @@ from dlc.ir.dialects.shape_rules import Shape, broadcast, elementwise_type, tens
 from dlc.ir.opdef import (
     BOOL_TENSOR,
     COMMUTATIVE,
+    COMPARES,
     ELEMENTWISE,
     FLOAT_TENSOR,
     INTEGER_TENSOR,
@@ -445,27 +446,27 @@ class ShiftRight(IntegerBinary):
     """a shifted right by b bits; zeros enter unsigned, the sign bit signed integers"""
 
 
-@op_def("graph.equal", traits=SYMMETRIC)
+@op_def("graph.equal", traits=SYMMETRIC | {COMPARES})
 class Equal(Compare):
     """a == b"""
 
 
-@op_def("graph.less", traits=MAP)
+@op_def("graph.less", traits=MAP | {COMPARES})
 class Less(Compare):
     """a < b"""
 
 
-@op_def("graph.less_equal", traits=MAP)
+@op_def("graph.less_equal", traits=MAP | {COMPARES})
 class LessEqual(Compare):
     """a <= b"""
 
 
-@op_def("graph.greater", traits=MAP)
+@op_def("graph.greater", traits=MAP | {COMPARES})
 class Greater(Compare):
     """a > b"""
 
 
-@op_def("graph.greater_equal", traits=MAP)
+@op_def("graph.greater_equal", traits=MAP | {COMPARES})
 class GreaterEqual(Compare):
     """a >= b"""
 

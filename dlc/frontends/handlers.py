@@ -8,6 +8,7 @@ from dlc.frontends import (
     ops_index,
     ops_loops,
     ops_math,
+    ops_microsoft,
     ops_nn,
     ops_norm,
     ops_quant,
@@ -36,6 +37,7 @@ HANDLERS: dict[str, dict[str, Handler]] = {
         **ops_recurrent.HANDLERS,
     },
     "com.microsoft": {
+        **ops_microsoft.HANDLERS,
         **ops_quant.MICROSOFT,
     },
 }

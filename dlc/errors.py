@@ -25,6 +25,14 @@ class UserError(DlcError):
         return f"{self.message}{place}{advice}"
 
 
+class CannotWrite(UserError):
+    """A file that the system does not let us write, or not to its end."""
+
+
+class CacheWarning(UserWarning):
+    """A model was compiled, and not kept in the cache: it will be compiled again."""
+
+
 @dataclass(frozen=True)
 class UnsupportedOp:
     """One operator of the user's model that dlc cannot compile."""

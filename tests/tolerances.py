@@ -39,6 +39,8 @@ TOLERANCES = {
     "network": Tolerance(share=1e-4, of_largest=True, why="a whole float32 network"),
     "network-low": Tolerance(share=2e-2, of_largest=True, why="a whole network with float16 or bfloat16 inside"),
     "winograd": Tolerance(share=2e-5, of_largest=True, why="one convolution by Winograd F(4x4,3x3)"),
+    "narrow": Tolerance(epsilons=1, of_largest=True, why="several steps in float16 or bfloat16: one unit of the type"),
+    "printed": Tolerance(share=1e-3, why="expected numbers that somebody typed in with four digits"),
     "quantized": Tolerance(steps=1, why="integers after requantization: a tie may round either way"),
 }
 

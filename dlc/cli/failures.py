@@ -19,9 +19,12 @@ from dlc.errors import InternalError, UnsupportedOps, UserError
 MISTAKE, DEFECT, INTERRUPTED, UNREAD = 1, 70, 130, 141
 
 
-def reproducer_folder() -> Path:
-    """Where defects leave what shows them: of this user, in the folder for temporary files."""
-    return Path(tempfile.gettempdir()) / f"dlc-reproducers-{os.getuid()}"
+def reproducer_folder() -> Path | None:
+    """Where defects leave what shows them: of this user, in the folder for temporary files, if there is one."""
+    try:
+        return Path(tempfile.gettempdir()) / f"dlc-reproducers-{os.getuid()}"
+    except OSError:  # no folder can be written
+        return None
 
 
 def say(kind: str, message: str, hint: str | None = None) -> None:
@@ -72,7 +75,8 @@ def write_report(trace: str, args: Sequence[str]) -> Path | None:
         shlex.join(["dlc", *args]), f"in {Path.cwd()}",
         f"dlc {__version__}, Python {platform.python_version()}, {platform.platform()}", "", trace,
     ])  # fmt: skip
-    folder = reproducer_folder()
+    if (folder := reproducer_folder()) is None:
+        return None
     path = folder / f"dlc-report-{blake2b(text.encode(), digest_size=6).hexdigest()}.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 import click
 
 from dlc import __version__
-from dlc.cli.failures import DEFECT, INTERRUPTED, MISTAKE, UNREAD, report_defect, report_mistake, report_usage
-from dlc.errors import UserError
+from dlc.cli.failures import DEFECT, INTERRUPTED, MISTAKE, UNREAD, report_defect, report_mistake, report_usage, say
+from dlc.errors import CacheWarning, UserError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "compile": ("compile", "Compile a model into a shared library."),
@@ -28,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("inspect", "Show what a model consists of."),
     "profile": ("profile", "Time per kernel, and its share of this machine's peak."),
     "verify": ("later", "Compare a model's outputs with a reference."),
+    "cache": ("cache", "Show or empty the cache of compiled models."),
     "targets": ("targets", "List the machines that dlc compiles for."),
 }
 
@@ -64,6 +66,8 @@ class Commands(click.Group):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
         standalone_mode: bool = True, windows_expand_args: bool = True, **extra: Any,
     ) -> Any:  # fmt: skip
+        shown = warnings.showwarning
+        warnings.showwarning = told_as_ours(shown)
         try:
             code = super().main(args, "dlc", complete_var, standalone_mode=False, **extra)
         except click.exceptions.Abort:  # click's KeyboardInterrupt
@@ -77,9 +81,23 @@ class Commands(click.Group):
         except Exception as error:  # noqa: BLE001  # the last place where it can be told
             report_defect(error, sys.argv[1:] if args is None else args)
             code = DEFECT
+        finally:
+            warnings.showwarning = shown
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def told_as_ours(others: Callable[..., None]) -> Callable[..., None]:
+    """Show dlc's own warnings as messages of the command, and all others as `others` does."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **settings: Any) -> None:
+        if issubclass(category, CacheWarning):
+            say("warning", str(message))
+        else:
+            others(message, category, *where, **settings)
+
+    return show
 
 
 def quiet_output() -> None:

@@ -39,7 +39,11 @@ level_option = click.option(
 )
 exact_option = click.option("--exact", is_flag=True, help="No algorithm that reassociates beyond the order of sums.")
 without_option = click.option("--without", multiple=True, metavar="PASS", help="Leave a pass out.")
-COMPILATION = (target_option, shape_option, level_option, without_option, exact_option)
+overridable_option = click.option(
+    "--overridable", multiple=True, metavar="NAME", help="An initializer that is also an input, and shall stay one."
+)
+COMPILATION = (target_option, shape_option, level_option, without_option, exact_option, overridable_option)
+CHOICES = ("target", "input_shapes", "opt_level", "without", "exact", "overridable")
 INPUTS = (
     click.option("-i", "--input", "inputs", multiple=True, metavar="NAME=FILE.npy", help="The value of one input."),
     click.option("--inputs", "archive", type=FILE, metavar="FILE.npz", help="Values of inputs by name."),
@@ -58,6 +62,7 @@ class Compilation:
     opt_level: int = 3
     without: tuple[str, ...] = ()
     exact: bool = False
+    overridable: tuple[str, ...] = ()
 
     def options(self) -> Options:
         """Checked. Raises UserError. Brings in the compiler."""
@@ -65,7 +70,7 @@ class Compilation:
         from dlc.driver.pipeline import passes_for
 
         shapes = dict(map(parse_input_shape, self.input_shapes)) or None
-        options = make_options(self.target, shapes, self.opt_level, self.without, self.exact)
+        options = make_options(self.target, shapes, self.opt_level, self.without, self.exact, self.overridable)
         passes_for(options)  # finds names that are no passes
         return options
 
@@ -74,8 +79,7 @@ def compilation_options(command: Decorated) -> Decorated:
     """Add the options of a compilation; the command gets them as one `Compilation` named `compilation`."""
 
     def collected(**values: Any) -> Any:
-        names = ("target", "input_shapes", "opt_level", "without", "exact")
-        return command(compilation=Compilation(**{name: values.pop(name) for name in names}), **values)
+        return command(compilation=Compilation(**{name: values.pop(name) for name in CHOICES}), **values)
 
     collected.__doc__ = command.__doc__
     collected.__name__ = command.__name__
@@ -95,8 +99,7 @@ def input_options(command: Decorated) -> Decorated:
 def given_compilation_options() -> list[str]:
     """The options of a compilation that stand in the command line."""
     context = click.get_current_context()
-    names = ("target", "input_shapes", "opt_level", "without", "exact")
-    given = {name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    given = {name for name in CHOICES if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     return [param.opts[-1] for param in context.command.params if param.name in given]
 
 
@@ -164,13 +167,13 @@ def open_model(path: Path, compilation: Compilation, threads: int | None, cached
     if not path.exists():
         raise UserError(f"there is no file {path}")
     from dlc.cli.progress import stages_of
-    from dlc.driver.compile import check_runnable, compiled_path
+    from dlc.driver.compile import check_runnable, compiled_artifact
 
     options = compilation.options()
     check_runnable(options.target)
     with stages_of(path) as stages:
-        library = compiled_path(path, options, cached, stages.watch)
-    return load(library, threads)
+        artifact = compiled_artifact(path, options, cached, stages.watch)
+    return CompiledModel(artifact, threads)
 
 
 def check_dims(dims: Mapping[str, int], model: CompiledModel) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import statistics
-import tempfile
 import time
 
 import numpy as np
 
 from dlc.codegen.probes import BLOCK, write_probes
+from dlc.runtime.library import Library, LibraryFile, memory_descriptor
 from dlc.target import Target
 
 STEPS = 40_000  # of the fma probe: a good half millisecond
@@ -28,14 +27,12 @@ class Peaks:
     """`measure` returns operations per second of one core, and bytes as they come from memory and from its caches."""
 
     def __init__(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "probes.so")
-            host = Target.parse("host")
-            write_probes(host, path)
-            self.library = ctypes.CDLL(path)  # stays mapped when the file is gone
-        self.fma, self.read = self.library["fma"], self.library["read"]
-        self.fma.argtypes, self.read.argtypes = (ctypes.c_int64,), (ctypes.c_void_p, ctypes.c_int64)
-        self.fma.restype = self.read.restype = ctypes.c_int64
+        host = Target.parse("host")
+        descriptor = memory_descriptor()
+        write_probes(host, descriptor)
+        self.library = Library(LibraryFile.in_memory_of(descriptor))
+        self.fma = self.library.function("fma", ctypes.c_int64, ctypes.c_int64)
+        self.read = self.library.function("read", ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
         self.data = np.ones(BUFFER, np.uint8)
         self.at = 0
         self.measured: list[Rates] = []

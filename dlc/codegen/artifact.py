@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from dlc.codegen.elf.link import link
-from dlc.codegen.elf.writer import Buffer, WeightSegment
+from dlc.codegen.elf.writer import Buffer, Output, WeightSegment
 from dlc.codegen.pool import EXPORTS, pool_objects, team_object
 from dlc.errors import InternalError
 
@@ -15,7 +14,7 @@ FORMAT = 3
 
 
 def write_artifact(
-    path: str | os.PathLike[str],
+    path: Output,
     *,
     objects: Sequence[bytes],
     metadata: Mapping[str, object],
@@ -24,7 +23,7 @@ def write_artifact(
     machine: str,
     teams: bool = False,
 ) -> None:
-    """Link the compiled model (which defines `dlc_main`) with the pool and write it to `path`.
+    """Link the compiled model (which defines `dlc_main`) with the pool and write it to `path` (or to an open file).
 
     `teams`: whether there are kernels with teams.
     """

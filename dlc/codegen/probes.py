@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dlc.codegen.elf.link import link
+from dlc.codegen.elf.writer import Output
 from dlc.codegen.llvm_backend import compile_object
 from dlc.target import Target
 
@@ -20,7 +21,7 @@ def probe_text(target: Target) -> str:
     return f"{fma_text(target)}\n{read_text(target)}\nattributes #0 = {{ nounwind {attributes} }}\n"
 
 
-def write_probes(target: Target, path: str) -> None:
+def write_probes(target: Target, path: Output) -> None:
     """A shared library with the loops."""
     made = compile_object(probe_text(target), target.triple, target.llvm_cpu, target.llvm_features)
     link([made], machine=target.arch, exports=EXPORTS, output=path)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Callable, Container, Sequence
 from functools import reduce
 
 from dlc.codegen.artifact import FORMAT, write_artifact
+from dlc.codegen.elf.writer import Output
 from dlc.codegen.emit.bind import emit_bind
 from dlc.codegen.emit.kernel import EmittedKernel, emit_kernel, module_text
 from dlc.codegen.emit.main import emit_main, error_sites
@@ -112,7 +112,7 @@ def work_of(call: run.Call, module: Module) -> Expr:
 def build_artifact(
     lowered: Lowered,
     options: Options,
-    path: str | os.PathLike[str],
+    path: Output,
     watch: Watch = UNWATCHED,
     codegen: Codegen | None = None,
 ) -> None:

@@ -90,13 +90,13 @@ def run_sizes(main: Func, sites: ErrorSites, origins: dict[str, str]) -> Iterato
         if not isinstance(kind, BufferType):
             raise InternalError(f"{kind} is no buffer")
         dims = [at_most(dim, uppers) for dim in kind.shape]
-        numbers = [(dim, "a size of its result") for dim in dims if decided(dim, AT_LEAST) is not True]
-        for expr, what in (*numbers, (byte_size(kind, uppers), "the memory of its result")):
+        numbers = [(dim, "a size of {}, {{0}}, is negative or") for dim in dims if decided(dim, AT_LEAST) is not True]
+        for expr, what in (*numbers, (byte_size(kind, uppers), "the memory of {} is")):
             if expr.is_const or expr in seen:
                 continue
             seen.add(expr)
-            text = f"{named(buffer)}: {what}, {{0}}, is negative or more than 63 bits can say"
-            yield Size(expr, sites.add(f"{text}{given(expr.symbols(), origins)}"))
+            text = what.format(named(buffer))
+            yield Size(expr, sites.add(f"{text} more than 63 bits can say{given(expr.symbols(), origins)}"))
 
 
 def amounts(module: Module, body: Func, sites: ErrorSites, origins: dict[str, str]) -> Iterator[Size]:
@@ -114,5 +114,7 @@ def amounts(module: Module, body: Func, sites: ErrorSites, origins: dict[str, st
 
 
 def named(buffer: Value) -> str:
-    op = buffer.defining_op
-    return escaped(f"'{op.loc if op is not None else buffer.hint}'")
+    """What a buffer is to the user, as part of a message."""
+    if (op := buffer.defining_op) is not None:
+        return escaped(f"the result of '{op.loc}'")
+    return escaped(f"{'output' if getattr(buffer.type, 'space', '') == 'output' else 'input'} '{buffer.hint}'")

@@ -35,9 +35,11 @@ class Options:
     opt_level: int = 3
     disable: tuple[str, ...] = ()
     exact: bool = False
+    overridable: tuple[str, ...] = ()
 
     def key(self) -> str:
-        return f"{self.target}|{self.input_shapes}|{self.opt_level}|{self.disable}|{self.exact}"
+        parts = self.target, self.input_shapes, self.opt_level, self.disable, self.exact, self.overridable
+        return "|".join(map(str, parts))
 
 
 @record(frozen=False)
@@ -68,7 +70,7 @@ def passes_for(options: Options) -> tuple[Pass, ...]:
 def imported_module(source: Any, options: Options) -> Module:
     """The graph level as imported, before any pass."""
     shapes = None if options.input_shapes is None else {name: list(shape) for name, shape in options.input_shapes}
-    return load_model(source, input_shapes=shapes)
+    return load_model(source, input_shapes=shapes, overridable=options.overridable)
 
 
 Ready = Callable[[Func, tuple[str, ...]], None]  # a kernel, and the names of the dimensions that it may use, in order

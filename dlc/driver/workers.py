@@ -11,7 +11,6 @@ import contextlib
 import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 
@@ -87,7 +86,7 @@ class _Helper:
     def __init__(self, texts: list[tuple[str, int]], settings: tuple[str, str, str]) -> None:
         theirs, ours = os.pipe()
         self._output, output = os.pipe()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # `finish` closes it
+        self._errors = open(os.memfd_create("dlc-errors"), "w+b")  # noqa: SIM115  # `finish` closes it
         try:
             self._process = os.posix_spawn(
                 sys.executable, [sys.executable, "-m", "dlc.driver.workers"],

@@ -8,7 +8,7 @@ imported is collected over the whole model and raised at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import prod
@@ -22,12 +22,14 @@ from dlc.frontends.functions import bound_nodes
 from dlc.frontends.handlers import HANDLERS
 from dlc.frontends.known import known_element, known_results
 from dlc.frontends.later import has_standard_function, newest_opset, standard_function
+from dlc.frontends.order import given_names, runnable_order
 from dlc.frontends.preconditions import PRECONDITIONS
 from dlc.frontends.records import FunctionRecord, GraphRecord, ModelRecord, NodeRecord, TensorRecord, ValueRecord
 from dlc.frontends.symbols import InputShapes, Shape, input_shapes
 from dlc.ir.core import Block, Builder, Func, Location, Module, Op, Region, Value
 from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_flow import Require
+from dlc.ir.dim_names import plain_shape
 from dlc.ir.expr import Expr
 from dlc.ir.guards import insert_guards, plain_name
 from dlc.ir.pool import ConstantPool, content_key
@@ -62,7 +64,7 @@ class Scope:
     def assume(self, need: Requirement) -> None:
         """Rely on something that no op of the node declares: the node's ops ask for it. Raises Unsupported."""
         if (holds := need.holds()) is False:
-            raise Unsupported(f"{need.sentence}, got {need.left} and {need.right}")
+            raise Unsupported(f"{need.sentence}, got {need.sizes}")
         if not holds:
             self.importer.relied_on.append(need)
 
@@ -100,13 +102,12 @@ class Importer:
 
     # -- the whole model ---------------------------------------------------------------------------------------------
 
-    def run(self, shapes: InputShapes | None, values: Mapping[str, Array]) -> Module:
+    def run(self, shapes: InputShapes | None, values: Mapping[str, Array], overridable: Collection[str]) -> Module:
         graph = self.model.graph
         opset = self.model.opsets.get("", 0)
         if opset > SURE_OPSET and opset > newest_opset():
             raise UserError(f"the model uses opset {opset}, dlc knows those up to {newest_opset()}")
-        weights = {each.name for each in graph.initializers}
-        inputs = [each for each in graph.inputs if each.name not in weights]
+        inputs = inputs_of(graph, overridable)
         block = Block()
         scope = Scope(self, self.model.opsets, Builder(block))
         check_values(inputs, values)
@@ -119,8 +120,8 @@ class Importer:
         for name, array in values.items():
             scope.names[name] = Item.known(array, scope.builder, name)
         with self._hashing(graph.initializers):
-            self.add_initializers(scope, graph)
-            for node in graph.nodes:
+            self.add_initializers(scope, graph, overridable)
+            for node in runnable_order(graph.nodes, given_names(graph)):
                 self.add_node(scope, node)
             results = self._results(scope, graph)
         if self.problems:
@@ -158,12 +159,10 @@ class Importer:
             return None
         return kind
 
-    def add_initializers(self, scope: Scope, graph: GraphRecord) -> None:
+    def add_initializers(self, scope: Scope, graph: GraphRecord, overridable: Collection[str] = ()) -> None:
         for each in graph.initializers:
-            scope.names[each.name] = self._weight(scope, each)
-        for name in graph.sparse:
-            self.problems.append(UnsupportedOp("initializer", name, "sparse weights are not supported"))
-            scope.names[name] = POISON
+            if each.name not in overridable:
+                scope.names[each.name] = self._weight(scope, each)
 
     def _weight(self, scope: Scope, tensor: TensorRecord) -> Item:
         if tensor.element is None:
@@ -309,7 +308,7 @@ class Importer:
         inner = Scope(self, {**cx.scope.opsets, **function.opsets}, cx.builder, prefix=prefix, depth=cx.scope.depth + 1)
         given = {name: cx.inputs[n] if n < len(cx.inputs) else None for n, name in enumerate(function.inputs)}
         inner.names.update(given)
-        for node in bound_nodes(function, cx.node):
+        for node in runnable_order(tuple(bound_nodes(function, cx.node)), function.inputs):
             self.add_node(inner, node)
         asked = [bool(name) for name in cx.node.outputs]  # what the call does not ask for may not be computed
         found = [
@@ -324,7 +323,7 @@ class Importer:
         inner = Scope(self, cx.scope.opsets, cx.builder, cx.scope, prefix, cx.scope.depth)
         inner.names.update({each.name: item for each, item in zip(graph.inputs, inputs, strict=True)})
         self.add_initializers(inner, graph)
-        for node in graph.nodes:
+        for node in runnable_order(graph.nodes, given_names(graph)):
             self.add_node(inner, node)
         found = [inner.find(each.name, cx.node) for each in graph.outputs]
         return [item if item is not None else POISON for item in found]
@@ -343,13 +342,35 @@ POISON = Item(Type(), hint="what could not be imported")
 
 
 def import_model(
-    model: ModelRecord, shapes: InputShapes | None = None, values: Mapping[str, Array] | None = None
-) -> Module:
-    """The module of a model; inputs with `values` become constants.
+    model: ModelRecord, shapes: InputShapes | None = None, values: Mapping[str, Array] | None = None,
+    overridable: Collection[str] = (),
+) -> Module:  # fmt: skip
+    """The module of a model; inputs with `values` become constants, initializers that are `overridable` stay inputs.
 
     Raises UserError, or UnsupportedOps with all that dlc cannot compile.
     """
-    return Importer(model).run(shapes, values or {})
+    return Importer(model).run(shapes, values or {}, overridable)
+
+
+def inputs_of(graph: GraphRecord, overridable: Collection[str] = ()) -> list[ValueRecord]:
+    """The inputs that a caller feeds: an initializer is none, though it be listed, unless it is `overridable`.
+
+    Raises UserError for a name in `overridable` that is not both.
+    """
+    weights = {each.name: each for each in graph.initializers}
+    both = [each.name for each in graph.inputs if each.name in weights]
+    for name in overridable:
+        if name not in both:
+            what = "an initializer, but no input" if name in weights else "no initializer"
+            there = ", ".join(f"'{each}'" for each in both) or "none"
+            raise UserError(
+                f"overridable names '{name}', which is {what} of the model; initializers that are also inputs: {there}"
+            )
+    inputs = [each for each in graph.inputs if each.name not in weights or each.name in overridable]
+    names = [each.name for each in inputs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"the model has two inputs with the name '{twice[0]}'")
+    return inputs
 
 
 def check_values(inputs: Sequence[ValueRecord], values: Mapping[str, Array]) -> None:
@@ -398,7 +419,10 @@ def first_problem(ops: Sequence[Op]) -> str | None:
         for violation in op.check():
             return f"{op.name}: {violation.partition(': ')[2]}"
         if (broken := false_requirement(op)) is not None:
-            return f"{op.name}: {broken.sentence}, got {broken.left} and {broken.right}"
+            shapes = [f"{v.hint!r} has shape {plain_shape(v.type.shape)}" for v in op.operands
+                      if v.hint and isinstance(v.type, TensorType)]  # fmt: skip
+            where = f", where {' and '.join(shapes)}" if shapes else ""
+            return f"{broken.sentence}, got {broken.sizes}{where}"
         for value in (*op.operands, *op.results):
             if (problem := type_problem(value.type)) is not None:
                 return f"{op.name}: {problem}"

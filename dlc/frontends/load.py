@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +22,17 @@ def load_model(
     *,
     input_shapes: Mapping[str, Sequence[int | str | None]] | None = None,
     input_values: Mapping[str, Array] | None = None,
+    overridable: Collection[str] = (),
 ) -> Module:
     """The module of a model: a path, the bytes of a file, or an `onnx.ModelProto`.
 
-    `input_shapes` fixes or names dimensions by input; inputs with `input_values` become constants.
+    `input_shapes` fixes or names dimensions by input; inputs with `input_values` become constants; initializers that
+    are also inputs are constants, unless they are `overridable`.
     Raises UserError, or UnsupportedOps with every operator of the model that dlc cannot compile.
     """
     from dlc.frontends.importer import import_model
 
-    return import_model(_record(source), input_shapes, input_values)
+    return import_model(_record(source), input_shapes, input_values, overridable)
 
 
 def describe(source: object) -> Description:

@@ -38,14 +38,16 @@ FORMATS: dict[str, dict[int, tuple[str, str, bool]]] = {
         5: ("t", "TensorProto", False), 6: ("g", "GraphProto", False), 7: ("floats", FLOAT, True),
         8: ("ints", INT, True), 9: ("strings", BYTES, True), 10: ("tensors", "TensorProto", True),
         11: ("graphs", "GraphProto", True), 14: ("tp", "TypeProto", False), 20: ("type", INT, False),
-        21: ("ref_attr_name", STRING, False),
+        21: ("ref_attr_name", STRING, False), 22: ("sparse_tensor", "SparseTensorProto", False),
     },
     "TensorProto": {  # numbers in fields of their types are left to the onnx package: see `serialized`
         1: ("dims", INT, True), 2: ("data_type", INT, False), 8: ("name", STRING, False),
         9: ("raw_data", BYTES, False), 13: ("external_data", "StringStringEntryProto", True),
         14: ("data_location", INT, False),
     },
-    "SparseTensorProto": {1: ("values", "TensorProto", False)},
+    "SparseTensorProto": {
+        1: ("values", "TensorProto", False), 2: ("indices", "TensorProto", False), 3: ("dims", INT, True),
+    },
     "ValueInfoProto": {1: ("name", STRING, False), 2: ("type", "TypeProto", False)},
     "TypeProto": {
         1: ("tensor_type", "TypeProto.Tensor", False), 4: ("sequence_type", "TypeProto.Sequence", False),

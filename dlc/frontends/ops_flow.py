@@ -114,6 +114,30 @@ def _sizes_by(dim: Dim, step: int) -> tuple[Dim, ...]:
     return tuple(min(step, dim - start) for start in range(0, dim, step))
 
 
+def sequence_map(cx: NodeContext) -> list[Item]:
+    """The body once for each member; inputs that are no sequences are the same for all."""
+    members = members_of(cx)
+    body = cx.attribute("body")
+    if not isinstance(body, GraphRecord):
+        raise Unsupported("its body is missing")
+    others = [item for item in cx.inputs[1:] if item is not None]
+    if any(len(item.members) != len(members) for item in others if item.members is not None):
+        raise Unsupported("its sequences have different numbers of members")
+    if len(members) * max(1, len(body.nodes)) > MOST_PARTS:
+        raise Unsupported(f"its {len(members)} steps of {len(body.nodes)} nodes are too many to unroll")
+    steps = [
+        cx.scope.importer.inline_graph(
+            cx, body, [member, *(item if item.members is None else item.members[number] for item in others)]
+        )
+        for number, member in enumerate(members)
+    ]
+    rows = zip(*steps, strict=True) if steps else [()] * len(cx.node.outputs)
+    return [
+        Item(ListType(row[0].type if row else Type()), members=tuple(row), hint=name)
+        for name, row in zip(cx.node.outputs, rows, strict=True)
+    ]
+
+
 # -- optionals: at import a value is there or it is not ----------------------------------------------------------------
 
 
@@ -130,5 +154,6 @@ def has_element(cx: NodeContext) -> Item:
 HANDLERS: dict[str, Handler] = {
     "If": if_, "SequenceConstruct": construct, "SequenceEmpty": empty, "SequenceLength": length, "SequenceAt": at,
     "SequenceInsert": insert, "SequenceErase": erase, "ConcatFromSequence": concat, "SplitToSequence": split,
+    "SequenceMap": sequence_map,
     "Optional": optional, "OptionalGetElement": optional, "OptionalHasElement": has_element,
 }  # fmt: skip

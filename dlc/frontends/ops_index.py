@@ -6,15 +6,17 @@ from math import prod
 
 import numpy as np
 
-from dlc.frontends.build import broadcasted, reshaped, shape_of, static_dim
+from dlc.frontends.build import broadcasted, cast, reshaped, shape_of, static_dim
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.shapes import canonical_axis
 from dlc.ir.core import Value
 from dlc.ir.dialects import graph_index as g
+from dlc.ir.dialects import graph_math as m
 from dlc.ir.dialects.graph_nn import ConvTranspose
-from dlc.ir.dialects.graph_shape import OneHot
+from dlc.ir.dialects.graph_shape import Dims, Iota, OneHot
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import as_dim, as_expr, product
+from dlc.ir.types import SI64
 
 
 def gather(cx: NodeContext) -> Value:
@@ -38,6 +40,25 @@ def scatter_elements(cx: NodeContext) -> Value:
 
 def scatter_nd(cx: NodeContext) -> Value:
     return cx.put(g.ScatterNd(cx.x(0), cx.x(1), cx.x(2), reduction=cx.text("reduction", "none")))
+
+
+def tensor_scatter(cx: NodeContext) -> Value:
+    """Rows of the update in place of those of the cache, from an index on that each member of the batch has."""
+    cache, update = cx.x(0), cx.x(1)
+    rank = tensor(cache).rank
+    axis, mode = canonical_axis(cx.integer("axis", -2), rank), cx.text("mode", "linear")
+    if axis == 0 or mode not in ("linear", "circular") or tensor(update).rank != rank:
+        raise Unsupported(f"its axis is {axis}, its mode {mode}, its update has {tensor(update).rank} axes of {rank}")
+    shape = shape_of(update)
+    rows = cx.put(Iota(shape=tuple(dim if n == axis else 1 for n, dim in enumerate(shape)), axis=axis))
+    if cx.has(2):
+        first = reshaped(cx, cast(cx, cx.x(2), SI64), (shape[0], *(1 for _ in shape[1:])))
+        rows = cx.put(m.Add(rows, first))
+        if mode == "circular":
+            size = shape_of(cache)[axis]
+            turn = cx.constant(np.array(size)) if isinstance(size, int) else cx.put(Dims(values=(size,), scalar=True))
+            rows = cx.put(m.Mod(rows, turn))
+    return cx.put(g.ScatterElements(cache, broadcasted(cx, rows, shape), update, axis=axis))
 
 
 def one_hot(cx: NodeContext) -> Value:
@@ -131,6 +152,7 @@ def col2im(cx: NodeContext) -> Value:
 
 HANDLERS: dict[str, Handler] = {
     "Gather": gather, "GatherElements": gather_elements, "GatherND": gather_nd, "Scatter": scatter_elements,
-    "ScatterElements": scatter_elements, "ScatterND": scatter_nd, "OneHot": one_hot, "NonZero": nonzero,
+    "ScatterElements": scatter_elements, "ScatterND": scatter_nd, "TensorScatter": tensor_scatter,
+    "OneHot": one_hot, "NonZero": nonzero,
     "Compress": compress, "Unique": unique, "MaxUnpool": max_unpool, "Col2Im": col2im,
 }  # fmt: skip

@@ -49,7 +49,7 @@ TYPED_VALUES = {  # attribute → what its elements are, and their type
 
 
 def constant(cx: NodeContext) -> Item:
-    value = cx.attribute("value")
+    value = cx.attribute("value") or cx.attribute("sparse_value")
     if isinstance(value, TensorRecord):
         if value.element is None:
             raise Unsupported(f"a constant of type {value.type_name} is not supported")
@@ -60,7 +60,7 @@ def constant(cx: NodeContext) -> Item:
             if not all(isinstance(each, kind) for each in (given if isinstance(given, tuple) else (given,))):
                 raise Unsupported(f"its attribute {name} must be made of values of type {kind.__name__}")
             return known(cx, np.array(given, dtype))
-    raise Unsupported("it has no value, or a sparse one")
+    raise Unsupported("it has no value")
 
 
 def known(cx: NodeContext, contents: Array) -> Item:

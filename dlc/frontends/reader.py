@@ -7,7 +7,8 @@ reader uses what both have.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -31,6 +32,7 @@ from dlc.frontends.records import (
     TypeRecord,
     ValueRecord,
 )
+from dlc.frontends.sparse import dense_contents
 from dlc.frontends.wire import Malformed
 from dlc.ir.types import STRING, Array, ScalarType
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
         GraphProto,
         ModelProto,
         NodeProto,
+        SparseTensorProto,
         TensorProto,
         TensorShapeProto,
         TypeProto,
@@ -60,29 +63,29 @@ def read_model(source: Source) -> ModelRecord:
     """The records of a model file, of its bytes, or of a model that the onnx package holds. Raises UserError."""
     if isinstance(source, str | Path):
         path = Path(source)
-        return _read(_map_model(path), f"the file {path}", path.parent)
+        return _read(_map_model(path), f"the file {path}", path)
     if isinstance(source, bytes | bytearray | memoryview):
         return _read(memoryview(source).cast("B"), f"what was given ({len(memoryview(source))} bytes)", None)
     return Reader(ExternalFiles(None)).model(source)
 
 
 def _map_model(path: Path) -> memoryview:
-    if path.is_dir():
-        raise UserError(f"the model {path} is a folder, expected a file")
     try:
+        if path.is_dir():
+            raise UserError(f"the model {path} is a folder, expected a file")
         return map_file(path)
-    except OSError as error:
-        raise UserError(f"the model file {path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero in the path
+        raise UserError(f"the model file {path} cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
-def _read(data: memoryview, what: str, folder: Path | None) -> ModelRecord:
+def _read(data: memoryview, what: str, path: Path | None) -> ModelRecord:
     try:
         proto = cast("ModelProto", Message("ModelProto", data, 0, len(data)))  # has what is used of one
     except Malformed as error:
         raise UserError(f"{what} is no ONNX model, or is cut short: {error}") from error
     if not proto.HasField("graph") or not proto.opset_import:
         raise UserError(f"{what} is no ONNX model: it has no {'opset' if proto.HasField('graph') else 'graph'}")
-    return Reader(ExternalFiles(folder)).model(proto)
+    return Reader(ExternalFiles(path)).model(proto)
 
 
 def type_name(code: int) -> str:
@@ -113,9 +116,8 @@ class Reader:
             tuple(ValueRecord(each.name, _type(each.type)) for each in proto.input),
             tuple(ValueRecord(each.name, _type(each.type)) for each in proto.output),
             tuple(map(self.node, proto.node)),
-            tuple(map(self.tensor, proto.initializer)),
+            (*map(self.tensor, proto.initializer), *map(self.sparse_tensor, proto.sparse_initializer)),
             {each.name: _type(each.type) for each in proto.value_info},
-            tuple(each.values.name for each in proto.sparse_initializer),
         )
 
     def node(self, proto: NodeProto) -> NodeRecord:
@@ -149,6 +151,11 @@ class Reader:
                 array = _view(name, raw, shape, element)
                 load = lambda: array  # noqa: E731
         return TensorRecord(name, shape, element, type_name(proto.data_type), load)
+
+    def sparse_tensor(self, proto: SparseTensorProto) -> TensorRecord:
+        """A sparse tensor as the dense one that it stands for; its name is that of its values."""
+        values, indices, shape = self.tensor(proto.values), self.tensor(proto.indices), tuple(proto.dims)
+        return replace(values, shape=shape, load=cache(partial(dense_contents, values, indices, shape)))
 
     def _contents(self, proto: TensorProto, wanted: int) -> memoryview | bytes | None:
         if proto.data_location == EXTERNAL:
@@ -203,7 +210,7 @@ _ATTRIBUTES: dict[int, Callable[[Reader, AttributeProto], AttributeValue]] = {
     9: lambda reader, proto: tuple(map(reader.tensor, proto.tensors)),
     10: lambda reader, proto: tuple(reader.graph(each) for each in proto.graphs),
     13: lambda reader, proto: _type(proto.tp),
-    11: lambda reader, proto: None,
+    11: lambda reader, proto: reader.sparse_tensor(proto.sparse_tensor),
 }
 
 

@@ -109,7 +109,6 @@ class GraphRecord:
     nodes: tuple[NodeRecord, ...]
     initializers: tuple[TensorRecord, ...]
     values: Mapping[str, TypeRecord]  # declared types of intermediate values
-    sparse: tuple[str, ...] = ()  # names of sparse initializers
 
 
 @record

@@ -53,6 +53,13 @@ class Requirement:
         """The text without the number of the check."""
         return self.text.partition(": ")[2] or self.text
 
+    @property
+    def sizes(self) -> str:
+        """Both sides for a message, of numbers or expressions."""
+        if self.relation != AT_LEAST or not isinstance(self.right, int):
+            return f"{self.left} and {self.right}"
+        return f"{self.left}, at least {self.right} is needed" if self.right else str(self.left)
+
     def holds(self) -> bool | None:
         """Whether it holds at all sizes (True) or at none (False); None: the sizes of a run decide."""
         return decided(self.surplus, self.relation)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import stat
 import struct
-import threading
 from pathlib import Path
 
 from dlc.errors import UserError
 from dlc.record import record
 from dlc.runtime.cpu import host_machine, missing_features
+from dlc.runtime.library import Library, LibraryFile
 from dlc.runtime.metadata import Metadata, parse_metadata
 
 ABI_VERSION = 3
@@ -20,71 +21,56 @@ HEADER_SIZE, PROGRAM_HEADER_SIZE, LOADED = 64, 56, 1
 
 @record
 class Artifact:
-    """A loaded model; `identity` tells whether the file at `path` is still the one that was loaded."""
+    """A loaded model, and the file that it came from, which stays open."""
 
-    path: Path
-    identity: tuple[int, int, int, int]
-    library: ctypes.CDLL
+    file: LibraryFile
+    library: Library
     metadata: Metadata
 
-
-class LoadedFiles:
-    """Remembers under which name each file was loaded.
-
-    The system's loader takes a name it knows for the same library even if the file was replaced since, and would
-    hand out the old model. A file that took another's place is therefore opened under a different spelling of its path.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.names: dict[str, tuple[tuple[int, int], str]] = {}
-        self.spellings = 0
-
-    def name_for(self, path: Path, file: tuple[int, int]) -> str:
-        """A spelling of the path that the loader does not take for another file."""
-        name = os.path.realpath(path)
-        with self.lock:
-            known, spelling = self.names.setdefault(name, (file, name))
-            if known == file:
-                return spelling
-            self.spellings += 1
-            folder, base = os.path.split(name)
-            spelling = f"{folder}{spelled(self.spellings)}/{base}"
-            self.names[name] = file, spelling
-            return spelling
+    @property
+    def path(self) -> Path:
+        return self.file.path
 
 
-LOADED_FILES = LoadedFiles()
-
-
-def spelled(number: int) -> str:
-    """A number as a detour that leads nowhere: "/." for each 0 bit, "//." for each 1 bit."""
-    return "".join("//." if bit == "1" else "/." for bit in f"{number:b}")
-
-
-def open_artifact(path: str | os.PathLike[str]) -> Artifact:
-    """Load a model file after checking that this process can run it."""
-    place = Path(path)
-    identity = check_file(place)
-    name = LOADED_FILES.name_for(place, identity[:2])
+def open_artifact(source: str | os.PathLike[str] | LibraryFile) -> Artifact:
+    """Load a model file after checking that this process can run it. Raises UserError."""
+    file = source if isinstance(source, LibraryFile) else opened(source)
+    check_file(file)
     try:
-        library = ctypes.CDLL(name, mode=os.RTLD_NOW | os.RTLD_LOCAL)
+        library = Library(file)
     except OSError as error:
-        raise UserError(f"the system cannot load {place}: {error}") from error
-    metadata = parse_metadata(read_description(library, place), str(place))
+        raise UserError(f"the system cannot load {file.path}: {error}") from error
+    metadata = parse_metadata(read_description(library, file.path), str(file.path))
     if lacking := missing_features(metadata.features, metadata.machine):
         raise UserError(
-            f"{place} needs instructions that this CPU does not have: {', '.join(lacking)}",
+            f"{file.path} needs instructions that this CPU does not have: {', '.join(lacking)}",
             hint="compile the model for this machine",
         )
-    return Artifact(place, identity, library, metadata)
+    return Artifact(file, library, metadata)
 
 
-def check_file(path: Path) -> tuple[int, int, int, int]:
-    """Refuse a foreign, cut-off or other machine's file without loading it; returns the file's identity."""
+def opened(source: str | os.PathLike[str]) -> LibraryFile:
+    """The file at a path. Raises UserError."""
+    if not isinstance(source, str | os.PathLike):
+        raise UserError(f"a compiled model is the path of a file, got {type(source).__name__}")
+    path = Path(source)
     try:
-        with path.open("rb") as file:
+        return LibraryFile.opened(path)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # a zero in it
+        raise UserError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def check_file(opened_file: LibraryFile) -> None:
+    """Refuse a foreign, cut-off or other machine's file without loading it."""
+    path = opened_file.path
+    try:
+        with open(opened_file.descriptor, "rb", closefd=False) as file:
             status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UserError(f"{path} is not a compiled model (not a file)")
+            file.seek(0)
             header = file.read(HEADER_SIZE)
             if len(header) < HEADER_SIZE or header[:6] != b"\x7fELF\x02\x01":
                 raise UserError(f"{path} is not a compiled model (not a 64-bit ELF library)")
@@ -93,12 +79,11 @@ def check_file(path: Path) -> tuple[int, int, int, int]:
             (count,) = struct.unpack_from("<H", header, 56)
             file.seek(start)
             table = file.read(count * PROGRAM_HEADER_SIZE)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, OverflowError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     # Reading past the end of a mapped file kills the process, so a short file must not get that far.
     if len(table) < count * PROGRAM_HEADER_SIZE or loaded_end(table) > status.st_size:
         raise UserError(f"{path} is cut off: it is shorter than its headers say")
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def check_machine(path: Path, number: int) -> None:
@@ -117,16 +102,17 @@ def loaded_end(table: bytes) -> int:
     return max(ends)
 
 
-def read_description(library: ctypes.CDLL, path: Path) -> bytes:
+def read_description(library: Library, path: Path) -> bytes:
     """The metadata bytes of a library that says it is one of ours, with the call interface we know."""
     try:
-        version = int(library.dlc_abi_version())
-        size = ctypes.c_int64.in_dll(library, "dlc_metadata_size").value
-        text = (ctypes.c_char * size).in_dll(library, "dlc_metadata").raw
-    except (AttributeError, ValueError) as error:
+        version = library.function("dlc_abi_version", ctypes.c_int32)()
+        start, size = library.address("dlc_metadata"), library.number("dlc_metadata_size")
+    except OSError as error:
         raise UserError(f"{path} is not a compiled model (a library without dlc's symbols)") from error
     if version != ABI_VERSION:
         raise UserError(
             f"{path} has interface version {version}, this dlc calls {ABI_VERSION}", hint="compile the model again"
         )
-    return text
+    if not 0 <= size <= library.file.identity[2]:
+        raise UserError(f"{path} is damaged: its description cannot have {size} bytes")
+    return ctypes.string_at(start, size)

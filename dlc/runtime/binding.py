@@ -13,6 +13,7 @@ from dlc.record import record
 from dlc.runtime.dims import compile_dim
 from dlc.runtime.feeds import refuse_shape
 from dlc.runtime.metadata import Metadata
+from dlc.runtime.spec import shape_text
 
 Shape = tuple[int, ...]
 Numbers = ctypes.Array[ctypes.c_int64]
@@ -23,7 +24,7 @@ class Bound:
     """Everything about a call that depends on its input shapes only; kept and used again for equal shapes."""
 
     sizes: Numbers  # of all inputs, one after the other
-    outputs: tuple[tuple[Shape, np.dtype, int], ...]  # shape (its upper bound), type, bytes
+    outputs: tuple[tuple[str, Shape, np.dtype, int], ...]  # name, shape (its upper bound), type, bytes
     workspace: int
 
 
@@ -69,6 +70,17 @@ class Binder:
 
     def bound(self, sizes: Numbers, numbers: Sequence[int], workspace: int) -> Bound:
         shapes = self.shapes(numbers)
-        dtypes = [spec.dtype for spec in self.metadata.outputs]
-        outputs = [(shape, kind, math.prod(shape) * kind.itemsize) for shape, kind in zip(shapes, dtypes, strict=True)]
+        outputs = [
+            (spec.name, shape, spec.dtype, math.prod(shape) * spec.dtype.itemsize)
+            for spec, shape in zip(self.metadata.outputs, shapes, strict=True)
+        ]
         return Bound(sizes, tuple(outputs), workspace)
+
+    def described(self, sizes: Numbers) -> str:
+        """The inputs with their shapes, for messages."""
+        said, at = [], 0
+        for spec in self.metadata.inputs:
+            shape = tuple(sizes[at : at + len(spec.shape)])
+            said.append(f"input {spec.name!r} of shape {shape_text(shape)}")
+            at += len(shape)
+        return ", ".join(said)

@@ -9,6 +9,12 @@ import numpy as np
 from dlc.errors import UserError
 from dlc.runtime.spec import TensorSpec, shape_text
 
+# What the code behind `__array__` and `__dlpack__` has been seen to raise: anything that says that it cannot.
+REFUSALS = (
+    ArithmeticError, AttributeError, BufferError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+
 
 def ordered_feeds(specs: Sequence[TensorSpec], feeds: Mapping[str, object]) -> list[object]:
     """The fed values in the model's order; a missing or unknown name is the user's mistake."""
@@ -31,24 +37,41 @@ def readable_array(spec: TensorSpec, value: object) -> np.ndarray:
         # The same type in the other byte order is the same numbers; anything else would be a silent conversion.
         if array.dtype.newbyteorder("=") != spec.dtype:
             raise UserError(f"input {spec.name!r} must have type {spec.dtype}, got {array.dtype}")
-        array = array.astype(spec.dtype)
-    if not (array.flags.c_contiguous and array.flags.aligned):
-        # Not ascontiguousarray, which gives a scalar one dimension and leaves a misaligned array where it is.
-        array = array.copy(order="C")
+        array = copied(spec, array)
+    elif not (array.flags.c_contiguous and array.flags.aligned):
+        array = copied(spec, array)
     return array
+
+
+def copied(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
+    """A C-ordered copy in the input's type; what is broadcast may be far larger than its memory."""
+    try:
+        # Not ascontiguousarray, which gives a scalar one dimension and leaves a misaligned array where it is.
+        return array.astype(spec.dtype, order="C")
+    except (MemoryError, ValueError) as error:
+        raise UserError(
+            f"there is no memory for a copy of input {spec.name!r} of shape {shape_text(array.shape)}, which is not "
+            f"contiguous: {array.size * array.itemsize} bytes"
+        ) from error
 
 
 def as_array(spec: TensorSpec, value: object) -> np.ndarray:
     """Whatever offers its data as an array, without a copy if it can be avoided."""
     if isinstance(value, np.ndarray):
+        if type(value) is not np.ndarray and np.ma.is_masked(value):
+            raise UserError(
+                f"input {spec.name!r} has masked elements, which compiled code knows nothing of", hint="x.filled(0)"
+            )
         return np.asarray(value)
-    offers = hasattr(value, "__array__"), hasattr(value, "__dlpack__")
-    if not any(offers):
-        raise UserError(f"input {spec.name!r} must be an array of type {spec.dtype}, got {type(value).__name__}")
     try:
-        return np.asarray(value) if offers[0] else np.from_dlpack(value)  # type: ignore[arg-type]  # checked by hasattr
-    except (TypeError, ValueError, RuntimeError, BufferError) as error:
-        raise UserError(f"input {spec.name!r} cannot be read as an array: {error}") from error
+        if hasattr(value, "__array__"):
+            return np.asarray(value)
+        if hasattr(value, "__dlpack__"):
+            return np.from_dlpack(value)
+    except REFUSALS as error:
+        reason = str(error) or type(error).__name__
+        raise UserError(f"input {spec.name!r} cannot be read as an array: {reason}") from error
+    raise UserError(f"input {spec.name!r} must be an array of type {spec.dtype}, got {type(value).__name__}")
 
 
 def refuse_shape(spec: TensorSpec, shape: Sequence[int], reason: str) -> UserError:

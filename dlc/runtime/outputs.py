@@ -23,15 +23,15 @@ def address_of(array: np.ndarray) -> int:
         return int(array.ctypes.data)
 
 
-def fresh_array(shape: Shape, dtype: np.dtype, size: int) -> tuple[np.ndarray, int]:
+def fresh_array(name: str, shape: Shape, dtype: np.dtype, size: int) -> tuple[np.ndarray, int]:
     """An uninitialized C-ordered array that starts at a cache line, and its address."""
     try:
         raw = np.empty(size + LINE, np.uint8)
-    except (MemoryError, ValueError) as error:
-        raise UserError(f"there is no memory for an output of shape {shape_text(shape)}, {size} bytes") from error
-    address = address_of(raw)
-    padding = -address % LINE
-    return np.ndarray(shape, dtype, raw, padding), address + padding
+        address = address_of(raw)
+        padding = -address % LINE
+        return np.ndarray(shape, dtype, raw, padding), address + padding
+    except (MemoryError, OverflowError, ValueError) as error:  # ValueError: more than NumPy can say, even if empty
+        raise UserError(f"there is no memory for output {name!r} of shape {shape_text(shape)}, {size} bytes") from error
 
 
 def check_targets(
@@ -51,12 +51,12 @@ def check_targets(
             continue
         if open_size:
             raise UserError(f"output {spec.name!r} cannot go to a given array: its size depends on the data")
-        results.append(checked_target(spec.name, out[spec.name], row[0], row[1]))
+        results.append(checked_target(*row[:3], out[spec.name]))
     refuse_overlap([spec.name for spec in specs], results)
     return results
 
 
-def checked_target(name: str, array: object, shape: Shape, dtype: np.dtype) -> np.ndarray:
+def checked_target(name: str, shape: Shape, dtype: np.dtype, array: object) -> np.ndarray:
     """An array that compiled code can write the output to."""
     if not isinstance(array, np.ndarray):
         raise UserError(f"the array for output {name!r} must be a numpy array, got {type(array).__name__}")

@@ -38,11 +38,13 @@ class Profiler:
         extra = model.metadata.extra
         rows = extra.get("calls")
         library = model.artifact.library
-        if not isinstance(rows, list) or not hasattr(library, "dlc_profile"):
+        try:
+            self.switch = library.function("dlc_profile", ctypes.c_int32, *[ctypes.c_void_p] * 4)
+        except OSError:
+            rows = None
+        if not isinstance(rows, list):
             raise UserError(f"{model.artifact.path} was compiled by a dlc that could not profile yet",
                             hint="compile the model again")  # fmt: skip
-        self.switch = library["dlc_profile"]
-        self.switch.argtypes = (ctypes.c_void_p,) * 4
         model.run(feeds)  # the first run touches all memory, and tells the sizes of the named dimensions
         with model.state() as state:
             dims = state.dims

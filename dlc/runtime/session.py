@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from dlc.errors import InternalError, UserError
 from dlc.runtime.artifact import Artifact, open_artifact
 from dlc.runtime.binding import Binder, Bound, Shape
 from dlc.runtime.feeds import ordered_feeds, readable_array
+from dlc.runtime.library import LibraryFile
 from dlc.runtime.outputs import address_of, check_targets, fresh_array, real_outputs, separate_inputs
 from dlc.runtime.spec import TensorSpec
 from dlc.runtime.state import Functions, State, States
@@ -29,8 +29,16 @@ def load(path: str | os.PathLike[str], threads: int | None = None) -> CompiledMo
     return CompiledModel(open_artifact(path), threads)
 
 
+def restored(content: bytes, threads: int | None) -> CompiledModel:
+    """A pickled model. Raises UserError if this machine cannot run it."""
+    return CompiledModel(open_artifact(LibraryFile.holding(content)), threads)
+
+
 class CompiledModel:
-    """A loaded model. It may be called from several threads at once; outputs belong to the caller."""
+    """A loaded model. It may be called from several threads at once; outputs belong to the caller.
+
+    It pickles as the bytes of its library. Copies share the library, which is unmapped with the last of them.
+    """
 
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
         self.artifact = artifact
@@ -38,6 +46,7 @@ class CompiledModel:
         self.inputs: tuple[TensorSpec, ...] = self.metadata.inputs
         self.outputs: tuple[TensorSpec, ...] = self.metadata.outputs
         self.threads = thread_count(threads)
+        self._asked_threads = threads
         self._functions = Functions(artifact.library)
         self._names = [spec.name for spec in self.inputs]
         self._output_names = [spec.name for spec in self.outputs]
@@ -59,9 +68,10 @@ class CompiledModel:
         """Run on named inputs; outputs named in `out` are written to the caller's arrays."""
         try:
             values = [feeds[name] for name in self._names]
-        except (KeyError, TypeError):
-            values = None
-        if values is None or len(feeds) != len(values):
+            complete = len(feeds) == len(values)
+        except (LookupError, TypeError, ValueError):
+            complete = False
+        if not complete:
             values = ordered_feeds(self.inputs, feeds)
         return dict(zip(self._output_names, self._execute(values, out), strict=True))
 
@@ -74,22 +84,40 @@ class CompiledModel:
         return results[0] if len(results) == 1 else tuple(results)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Copy the shared library; an existing file stays whole if that fails."""
-        source, target = self.artifact.path, Path(path)
-        temporary = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
+        """Write the shared library to `path`; an existing file stays whole if that fails."""
         try:
-            status = os.stat(source)
-            current = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-            if current != self.artifact.identity:
-                raise UserError(f"cannot save the model: {source} has changed since it was loaded")
-            shutil.copyfile(source, temporary)
-            shutil.copymode(source, temporary)
+            target = Path(path)
+            temporary = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
+        except (TypeError, ValueError) as error:
+            raise UserError(f"a model is saved under the path of a file, got {path!r}") from error
+        self._check_file("save")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o777)
+            try:
+                self.artifact.file.copy_to(descriptor)
+            finally:
+                os.close(descriptor)
             os.replace(temporary, target)
-        except OSError as error:
-            raise UserError(f"cannot save the model to {target}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: a zero in the path
+            raise UserError(f"cannot save the model to {target}: {getattr(error, 'strerror', error)}") from error
         finally:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 temporary.unlink()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        self._check_file("pickle")
+        return restored, (self.artifact.file.read(), self._asked_threads)
+
+    def __copy__(self) -> CompiledModel:
+        return CompiledModel(self.artifact, self._asked_threads)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> CompiledModel:
+        return self.__copy__()
+
+    def _check_file(self, purpose: str) -> None:
+        """Refuse to hand on a file that was written to since it was loaded."""
+        if not self.artifact.file.unchanged:
+            raise UserError(f"cannot {purpose} the model: {self.artifact.path} has changed since it was loaded")
 
     @contextlib.contextmanager
     def state(self) -> Iterator[State]:
@@ -127,8 +155,8 @@ class CompiledModel:
             state.prepare(bound)
         results = []
         if out is None:
-            for index, (shape, dtype, size) in enumerate(bound.outputs, start=len(arrays)):
-                result, buffers[index] = fresh_array(shape, dtype, size)
+            for index, row in enumerate(bound.outputs, start=len(arrays)):
+                result, buffers[index] = fresh_array(*row)
                 results.append(result)
         else:
             results = self._given_outputs(state, bound, arrays, out)

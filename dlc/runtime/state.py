@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from dlc.errors import UserError
 from dlc.runtime.binding import Binder, Bound, Numbers, Shape
+from dlc.runtime.library import Library
 
 HUGE_PAGE = 2 << 20
 LINE = 64
@@ -38,35 +39,32 @@ class Memory:
 
 
 class Functions:
-    """The entry points of a loaded model, with argument types."""
+    """The entry points of a loaded model, which live as long as this."""
 
-    def __init__(self, library: ctypes.CDLL) -> None:
+    def __init__(self, library: Library) -> None:
         pointer, int32 = ctypes.c_void_p, ctypes.c_int32
-        self.bind = function(library, "dlc_bind", int32, pointer, pointer, pointer, pointer)
-        self.run = function(library, "dlc_run", int32, pointer, pointer, pointer)
-        self.shapes = function(library, "dlc_shapes", int32, pointer, pointer)
-        self.dims = function(library, "dlc_dims", pointer, pointer)
-        self.message = function(library, "dlc_message", ctypes.c_int64, pointer, pointer, ctypes.c_int64)
-        self.init = function(library, "dlc_init", int32, pointer, int32)
-        self.close = function(library, "dlc_close", int32, pointer)
-        self.context_bytes = int(function(library, "dlc_ctx_bytes", ctypes.c_int64)())
-
-
-def function(library: ctypes.CDLL, name: str, result: type, *arguments: type) -> ctypes._NamedFuncPointer:
-    """One exported function."""
-    found = library[name]
-    found.restype = result
-    found.argtypes = arguments
-    return found
+        function = library.function
+        self.library = library
+        self.bind = function("dlc_bind", int32, pointer, pointer, pointer, pointer)
+        self.run = function("dlc_run", int32, pointer, pointer, pointer)
+        self.shapes = function("dlc_shapes", int32, pointer, pointer)
+        self.dims = function("dlc_dims", pointer, pointer)
+        self.message = function("dlc_message", ctypes.c_int64, pointer, pointer, ctypes.c_int64)
+        self.init = function("dlc_init", int32, pointer, int32)
+        self.close = function("dlc_close", int32, pointer)
+        self.context_bytes = function("dlc_ctx_bytes", ctypes.c_int64)()
 
 
 class State:
-    """One run at a time uses it; `bind` and `prepare` adapt it to the shapes of the run."""
+    """One run at a time uses it; `bind` and `prepare` adapt it to the shapes of the run. Its threads end with it."""
 
     def __init__(self, functions: Functions, threads: int, binder: Binder) -> None:
         self.functions = functions
         self.binder = binder
-        self.memory = Memory(functions.context_bytes)
+        try:
+            self.memory = Memory(functions.context_bytes)
+        except OSError as error:
+            raise UserError(f"there is no memory for a run: {error.strerror}") from error
         self.context = ctypes.c_void_p(self.memory.address)
         self.results = binder.room()
         self.workspace = ctypes.c_int64()
@@ -74,6 +72,8 @@ class State:
         self.bound: Bound | None = None
         self.arena = Memory(0)
         self.arguments = self.addresses()
+        self.close = weakref.finalize(self, end_threads, functions, self.memory, os.getpid())
+        self.close.atexit = False  # a daemon's thread may be inside
         functions.init(self.context, threads)
 
     def addresses(self) -> tuple[int, int, int]:
@@ -93,7 +93,8 @@ class State:
             try:
                 self.arena = Memory(bound.workspace)
             except (OSError, ValueError, OverflowError) as error:
-                raise UserError(f"there is no memory for the {bound.workspace} bytes of a run of this size") from error
+                given = self.binder.described(bound.sizes)
+                raise UserError(f"there is no memory for the {bound.workspace} bytes of a run with {given}") from error
             self.arguments = self.addresses()
         self.bound = bound
 
@@ -121,6 +122,12 @@ class State:
         return text.value.decode("utf-8", "replace")
 
 
+def end_threads(functions: Functions, memory: Memory, process: int) -> None:
+    """Stop the threads of a context, which use its memory and the library; a forked child has none of them."""
+    if os.getpid() == process:
+        functions.close(memory.address)
+
+
 class States:
     """The idle states of one model. Taking and giving back are single list operations, so threads need no lock."""
 
@@ -141,8 +148,7 @@ class States:
     def close(self) -> None:
         """Stop the threads of the idle states."""
         while self.idle:
-            state = self.idle.pop()  # named, so that its memory lives until the threads have left it
-            self.functions.close(state.context)
+            self.idle.pop().close()
 
     def forget(self) -> None:
         """In a forked child the threads of the parent do not exist: start afresh, and join nothing."""

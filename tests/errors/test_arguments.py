@@ -1,12 +1,13 @@
 """Wrong names, types, shapes, targets, passes and places: the message says what would be right."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import dlc
-from tests.cli.support import refused, succeed
+from tests.cli.support import invoke, refused, succeed
 
 FEEDS = {
     "wrong name": ({"z": np.zeros((2, 4), np.float32)}, "no input 'z'", "'x'"),
@@ -113,9 +114,62 @@ def test_the_environment_is_checked_too(relu_library: Path, monkeypatch: pytest.
     assert "DLC_NUM_THREADS must be a whole number" in refused("run", relu_library, "--random")
 
 
-def test_a_cache_folder_that_cannot_be_made(relu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_folder_that_cannot_be_made_is_a_warning(relu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLC_CACHE_DIR", "/proc/cache")
-    assert "DLC_CACHE_DIR" in refused("run", relu, "--random")
+    result = invoke("run", relu, "--random")
+    assert result.exit_code == 0 and "y" in result.stdout
+    assert result.stderr.startswith("dlc: warning: cannot write to the cache folder /proc/cache: ")
+    assert result.stderr.count("warning") == 1
+
+
+@pytest.mark.parametrize("size", ["-1", "ten", "10X", "1e9", "5 5", "G", "0x10"])
+def test_a_cache_size_that_is_none(size: str, relu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLC_CACHE_SIZE", size)
+    wanted = f"DLC_CACHE_SIZE must be a number of bytes such as 500M or 10G, got {size!r}"
+    assert wanted in refused("cache")
+    assert wanted in refused("run", relu, "--random")
+
+
+ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
+    "shapes": ({"input_shapes": [1]}, "input_shapes takes a mapping of input names to shapes, got list"),
+    "shape number": ({"input_shapes": {"x": 5}}, "input_shapes gives 'x' as 5, expected its sizes"),
+    "shape text": ({"input_shapes": {"x": "ab"}}, "input_shapes gives 'x' as 'ab', expected its sizes"),
+    "shape none": ({"input_shapes": {"x": None}}, "input_shapes gives 'x' as None, expected its sizes"),
+    "shape set": ({"input_shapes": {"x": {1, 2}}}, "input_shapes gives 'x' as {1, 2}, expected its sizes"),
+    "size none": ({"input_shapes": {"x": (2.5, 4)}}, "input_shapes gives dimension 0 of 'x' as 2.5"),
+    "size negative": ({"input_shapes": {"x": (-1, 4)}}, "input_shapes gives dimension 0 of 'x' as -1"),
+    "size huge": ({"input_shapes": {"x": (1 << 70, 4)}}, "input 'x': a tensor must have at most 2**46 bytes"),
+    "names mixed": ({"input_shapes": {5: (2, 4), "x": (2, 4)}}, "'5', which is no input of the model"),
+    "target": ({"target": None}, "target must be a target's name or a dlc.Target, got NoneType"),
+    "disable": ({"disable": None}, "disable takes names of passes, got None"),
+    "disable mixed": ({"disable": ["x", 5]}, "disable takes names of passes, got ['x', 5]"),
+    "level": ({"opt_level": "3"}, "opt_level must be 0, 1, 2 or 3, got '3'"),
+    "level of truth": ({"opt_level": True}, "opt_level must be 0, 1, 2 or 3, got True"),
+    "threads": ({"threads": 2.0}, "threads must be a whole number of at least 1, got 2.0"),
+}
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_wrong_arguments_in_python(case: str, relu: Path) -> None:
+    arguments, message = ARGUMENTS[case]
+    with pytest.raises(dlc.UserError) as caught:
+        dlc.compile(relu, **arguments)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("source", [None, 5, [], "", "a\0b", "x" * 300, b"", Path("/nowhere"), np.zeros(3, np.uint8)])
+def test_models_that_are_none(source: Any, cache: bool) -> None:
+    with pytest.raises(dlc.UserError):
+        dlc.compile(source, cache=cache)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_bytes_of_every_kind(relu: Path, cache: bool) -> None:
+    content = relu.read_bytes()
+    apart = memoryview(bytes(each for letter in content for each in (letter, 0)))[::2]
+    for source in (content, bytearray(content), memoryview(content), apart):
+        assert dlc.compile(source, cache=cache)(np.ones((1, 4), np.float32)).tolist() == [[1, 1, 1, 1]]
 
 
 def test_the_pass_that_gives_images_their_halos_cannot_be_left_out() -> None:

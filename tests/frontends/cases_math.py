@@ -20,6 +20,12 @@ def bools(*shape: int) -> Array:
 
 
 X = floats(2, 3, 4)
+COLUMNS = np.array([2, 0], np.int64)
+ML = [
+    Case("Binarizer", {"x": X}, {"threshold": 0.3}, domain="ai.onnx.ml"),
+    Case("ArrayFeatureExtractor", {"x": X, "y": COLUMNS}, domain="ai.onnx.ml"),
+    Case("ArrayFeatureExtractor", {"x": X[0, 0], "y": COLUMNS}, domain="ai.onnx.ml", note="vector"),
+]
 UNARY = (
     "Abs",
     "Neg",
@@ -213,4 +219,4 @@ def reduction_cases() -> list[Case]:
     ]
 
 
-CASES = [*unary_cases(), *binary_cases(), *reduction_cases()]
+CASES = [*unary_cases(), *binary_cases(), *reduction_cases(), *ML]

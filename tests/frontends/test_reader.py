@@ -1,5 +1,7 @@
 """Reading files: weights stay in the file, broken files give one sentence, external data is found and checked."""
 
+import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import dlc
 from dlc.errors import UserError
 from dlc.frontends.load import load_model
 from dlc.frontends.messages import FORMATS, READERS, Message
@@ -86,6 +89,18 @@ def test_external_data_beside_the_model(tmp_path: Path) -> None:
         ({"location": "none.bin"}, r"tensor 'w' lies in the file .*none\.bin, which cannot be read"),
         ({"location": "short.bin"}, r"tensor 'w' needs bytes 0 to 8192 of the file .*short\.bin, which has 100"),
         ({"location": "../outside.bin"}, r"tensor 'w' lies in '\.\./outside\.bin', which is not inside"),
+        ({"location": "sub/../short.bin"}, r"tensor 'w' lies in 'sub/\.\./short\.bin', which is not inside"),
+        ({"location": "/etc/passwd"}, r"tensor 'w' lies in '/etc/passwd', which is not inside"),
+        ({"location": "a\0b"}, r"tensor 'w' lies in 'a.b', which is not inside"),
+        ({"location": "x" * 300}, r"tensor 'w' lies in the file .*, which cannot be read: .*[Nn]ame too long"),
+        ({"location": "."}, r"tensor 'w' lies in .*, which is no file"),
+        ({"location": "pipe"}, r"tensor 'w' lies in .*pipe, which is no file"),
+        ({"location": "loop"}, r"tensor 'w' lies in the file .*loop, which cannot be read"),
+        ({"location": "link.bin"}, r"link\.bin, a link to .*outside\.bin, which is not inside .*; hint: put the data"),
+        ({"location": "folder/outside.bin"}, r"a link to .*outside\.bin, which is not inside the model's folder"),
+        ({"location": "short.bin", "offset": "9" * 5000}, r"has the offset '999.*', expected a number"),
+        ({"location": "short.bin", "offset": "-8"}, r"has the offset '-8', expected a number"),
+        ({"location": "short.bin", "offset": "9" * 19}, r"needs bytes 9{19} to \d+ of the file .*, which has 100"),
         ({"location": "short.bin", "length": "4"}, r"tensor 'w' needs 8192 bytes but declares 4"),
         ({"location": "short.bin", "offset": "x"}, r"has the offset 'x', expected a number"),
         ({}, r"tensor 'w' lies in '', which is not inside"),
@@ -97,10 +112,72 @@ def test_external_data_that_is_missing_short_or_elsewhere(
     (tmp_path / "inner").mkdir()
     (tmp_path / "outside.bin").write_bytes(BIG.tobytes())
     (tmp_path / "inner" / "short.bin").write_bytes(b"0" * 100)
+    (tmp_path / "inner" / "link.bin").symlink_to("../outside.bin")
+    (tmp_path / "inner" / "folder").symlink_to("..")
+    (tmp_path / "inner" / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "inner" / "pipe")
     path = tmp_path / "inner" / "model.onnx"
     path.write_bytes(external_model(**entries).SerializeToString())
     with pytest.raises(UserError, match=message):
         load_model(path)
+
+
+def hub(folder: Path, revision: str, weight: np.ndarray) -> Path:
+    """A model as the cache of a hub holds it: links into a folder of blobs, which equal files of revisions share."""
+    blobs, snapshot = folder / "blobs", folder / "snapshots" / revision / "onnx"
+    blobs.mkdir(exist_ok=True, parents=True)
+    snapshot.mkdir(parents=True)
+    graph = external_model(location="model.onnx_data").SerializeToString()
+    for name, content in (("model.onnx", graph), ("model.onnx_data", weight.tobytes())):
+        blob = blobs / hashlib.sha256(content).hexdigest()
+        if not blob.exists():
+            blob.write_bytes(content)
+            os.utime(blob, (1, 1))  # as archives leave them: neither size nor time tells revisions apart
+        (snapshot / name).symlink_to(os.path.relpath(blob, snapshot))
+    return snapshot / "model.onnx"
+
+
+def test_a_model_and_its_data_that_are_links_into_a_folder_of_blobs(tmp_path: Path) -> None:
+    path = hub(tmp_path, "r1", BIG)
+    record = read_model(path)
+    assert np.array_equal(record.graph.initializers[0].load(), BIG)
+    assert record.files == (str(path.with_name("model.onnx_data")),)
+
+
+def test_revisions_that_share_the_graph_but_not_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLC_CACHE_DIR", str(tmp_path / "cache"))
+    x = np.zeros((1, 64), np.float32)
+    first, second = hub(tmp_path, "r1", BIG), hub(tmp_path, "r2", BIG + 1)
+    assert first.resolve() == second.resolve()
+    for path, expected in ((first, BIG), (second, BIG + 1), (first, BIG)):
+        assert np.array_equal(dlc.compile(path)(x), expected)
+    data = first.with_name("model.onnx_data")
+    data.unlink()
+    data.symlink_to(second.with_name("model.onnx_data").resolve())  # the hub has moved the link on
+    assert np.array_equal(dlc.compile(first)(x), BIG + 1)
+
+
+@pytest.mark.parametrize("beside_the_link", [True, False])
+def test_a_link_to_a_model_with_data_beside_either(tmp_path: Path, beside_the_link: bool) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").mkdir()
+    (tmp_path / "real" / "model.onnx").write_bytes(external_model(location="./w.bin").SerializeToString())
+    (tmp_path / "real" / "w.bin").write_bytes(BIG.tobytes())
+    (tmp_path / "link" / "m.onnx").symlink_to("../real/model.onnx")
+    if beside_the_link:
+        (tmp_path / "link" / "w.bin").write_bytes((BIG + 1).tobytes())
+    found = read_model(tmp_path / "link" / "m.onnx").graph.initializers[0].load()
+    assert np.array_equal(found, BIG + beside_the_link)
+
+
+@pytest.mark.parametrize("offset", [(1 << 31) - 4, 1 << 31, (1 << 32) + 12, 5_000_000_001])
+def test_external_data_beyond_what_32_bits_reach(tmp_path: Path, offset: int) -> None:
+    with open(tmp_path / "w.bin", "wb") as file:  # a hole on the disk, up to the weights
+        file.seek(offset)
+        file.write(BIG.tobytes())
+    path = tmp_path / "model.onnx"
+    path.write_bytes(external_model(location="w.bin", offset=str(offset)).SerializeToString())
+    assert np.array_equal(read_model(path).graph.initializers[0].load(), BIG)
 
 
 def test_external_data_without_a_folder() -> None:

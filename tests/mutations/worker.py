@@ -59,6 +59,8 @@ def feeds(model: CompiledModel, sizes: dict[str, int], rng: np.random.Generator)
 
 def value_of(dim: int | str, model: CompiledModel, sizes: dict[str, int]) -> int:
     slots = model.metadata.slots
+    if dim in slots:  # a name, which may read like an expression
+        return sizes.get(str(dim), 0)
     return compile_expr(dim, slots)([sizes.get(name, 0) for name in slots])
 
 

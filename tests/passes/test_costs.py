@@ -4,7 +4,7 @@ import pytest
 
 from dlc.passes.graph.conv_costs import FROM_MEMORY, ConvSize, part_cycles, predicted, tile_total, winograd_plan
 from dlc.passes.graph.strassen_costs import strassen_plan
-from dlc.passes.lower.tiles import best_image_tile, best_tile
+from dlc.passes.lower.tiles import PANELS, best_image_tile, best_tile
 from dlc.target import Target
 
 WIDE = Target.parse("x86-64-v4@l1=48K,l2=2M,l3=32M")
@@ -13,7 +13,7 @@ NARROW = Target.parse("x86-64-v4@l1=48K,l2=2M,l3=32M,datapath=256")
 
 @pytest.mark.parametrize("plane", [(197, 48), (128, 24), (64, 32), (49, 32), (14, 8)])
 def test_narrow_datapaths_take_the_same_tiles_and_twice_the_time(plane: tuple[int, int]) -> None:
-    wide, narrow = (best_tile(*plane, target, panels=True) for target in (WIDE, NARROW))
+    wide, narrow = (best_tile(*plane, target, PANELS) for target in (WIDE, NARROW))
     assert (narrow.rows, narrow.vectors) == (wide.rows, wide.vectors)
     assert narrow.cost == pytest.approx(2 * wide.cost)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import dlc
-from dlc.driver.compile import compiled_path, make_options, write_library
+from dlc.driver.compile import compiled_artifact, make_options, write_library
 from tests.models.zoo import mlp, random_feeds, recorded
 
 # Runs with `python -S`: only what the test puts on the path can be found, and of that only some may be imported.
@@ -146,7 +146,7 @@ def test_a_damaged_entry_of_the_cache_is_made_again(damage: str, saved_mlp: Path
     feeds = random_feeds(mlp(), 3)
     options = make_options("host", None, 3, (), False)
     expected = dlc.compile(saved_mlp).run(feeds)
-    library = compiled_path(saved_mlp, options)
+    library = compiled_artifact(saved_mlp, options).path
     whole = library.read_bytes()
     damage_entry(damage, library, whole)
     assert_same_bits(dlc.compile(saved_mlp).run(feeds), expected)
@@ -167,17 +167,17 @@ def damage_entry(damage: str, library: Path, whole: bytes) -> None:
 
 def test_a_found_entry_is_not_compiled_again(saved_mlp: Path) -> None:
     options = make_options("host", None, 3, (), False)
-    first = compiled_path(saved_mlp, options)
+    first = compiled_artifact(saved_mlp, options).path
     before = first.stat()
-    second = compiled_path(saved_mlp, options)
+    second = compiled_artifact(saved_mlp, options).path
     assert (second, second.stat().st_ino, second.stat().st_mtime_ns) == (first, before.st_ino, before.st_mtime_ns)
 
 
 def test_a_changed_model_is_compiled_again(saved_mlp: Path) -> None:
     options = make_options("host", None, 3, (), False)
-    first = compiled_path(saved_mlp, options)
+    first = compiled_artifact(saved_mlp, options).path
     changed = mlp()
     changed.graph.node[-1].op_type = "LogSoftmax"
     saved_mlp.write_bytes(changed.SerializeToString())
-    assert compiled_path(saved_mlp, options) != first
+    assert compiled_artifact(saved_mlp, options).path != first
     assert (dlc.compile(saved_mlp).run(random_feeds(changed, 2))["y"] < 0).all()

@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 import threading
+from collections import UserDict, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +69,7 @@ def test_the_description(model: dlc.CompiledModel) -> None:
 def test_run_and_call(model: dlc.CompiledModel) -> None:
     results = model.run({"x": X})
     assert list(results) == ["y"]
+    assert list(model.run(UserDict(x=X))) == ["y"]
     np.testing.assert_array_equal(results["y"], Y)
     np.testing.assert_array_equal(model(X), Y)
 
@@ -86,6 +89,11 @@ def read_only() -> np.ndarray:
     array = X.copy()
     array.flags.writeable = False
     return array
+
+
+MASKED = "input 'x' has masked elements, which compiled code knows nothing of; hint: x.filled(0)"
+SCALAR = "input 'x' must have shape (64,), got (): 1 dimensions are expected, there are 0"
+HUGE = f"there is no memory for a copy of input 'x' of shape ({1 << 58},), which is not contiguous: {1 << 60} bytes"
 
 
 class Offering:
@@ -136,11 +144,35 @@ def test_outputs_are_the_callers_and_aligned(model: dlc.CompiledModel) -> None:
         ({"x": X.astype(np.float64)}, "input 'x' must have type float32, got float64"),
         ({"x": X.tolist()}, "input 'x' must be an array of type float32, got list"),
         ({"x": None}, "input 'x' must be an array of type float32, got NoneType"),
+        ({"x": "text"}, "input 'x' must be an array of type float32, got str"),
+        ({"x": b"bytes" * 50}, "input 'x' must be an array of type float32, got bytes"),
+        ({"x": [[1.0], [2.0, 3.0]]}, "input 'x' must be an array of type float32, got list"),
+        ({"x": 3.0}, "input 'x' must be an array of type float32, got float"),
+        ({"x": float}, "input 'x' must be an array of type float32, got type"),
+        ({"x": np.ndarray}, "input 'x' must have type float32, got object"),
+        ({"x": np.array([None] * 64)}, "input 'x' must have type float32, got object"),
+        ({"x": np.array(["1"] * 64)}, "input 'x' must have type float32, got <U1"),
+        ({"x": X.astype("M8[s]")}, "input 'x' must have type float32, got datetime64[s]"),
+        ({"x": np.zeros(64, [("a", "f4")])}, "input 'x' must have type float32, got [('a', '<f4')]"),
+        ({"x": X.astype(np.complex64)}, "input 'x' must have type float32, got complex64"),
+        ({"x": X.astype(">f8")}, "input 'x' must have type float32, got >f8"),
+        ({"x": np.ma.masked_array(X, X > 0)}, MASKED),
+        ({"x": np.float32(3)}, SCALAR),
+        ({"x": np.array(3, np.float32)}, SCALAR),
+        ({"x": np.broadcast_to(np.float32(1), 1 << 58)}, HUGE),
+        ({"x": np.broadcast_to(np.array(1, ">f4"), 1 << 58)}, HUGE),
+        ({0: X}, "the model has no input 0, its inputs are: 'x'"),
+        ({b"x": X}, "the model has no input b'x', its inputs are: 'x'"),
+        (defaultdict(list), "input 'x' must be an array of type float32, got list"),
+        (None, "run takes a mapping of input names to arrays, got NoneType"),
+        ("x", "run takes a mapping of input names to arrays, got str"),
+        (X, "run takes a mapping of input names to arrays, got ndarray"),
+        (np.zeros(2, [("x", "f4")]), "run takes a mapping of input names to arrays, got ndarray"),
         ({"x": X[:63]}, "input 'x' must have shape (64): dimension 0 is 63"),
         ({"x": X.reshape(8, 8)}, "input 'x' must have shape (64,), got (8, 8): 1 dimensions are expected, there are 2"),
     ],
 )
-def test_wrong_feeds(model: dlc.CompiledModel, feeds: dict[str, object], message: str) -> None:
+def test_wrong_feeds(model: dlc.CompiledModel, feeds: Any, message: str) -> None:
     with pytest.raises(UserError) as caught:
         model.run(feeds)
     assert str(caught.value) == message
@@ -152,13 +184,49 @@ def test_a_wrong_number_of_arguments(model: dlc.CompiledModel) -> None:
         model(X, X)
 
 
-def test_an_array_that_refuses_to_be_read(model: dlc.CompiledModel) -> None:
-    class Refusing:
-        def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
-            raise RuntimeError("it requires grad")
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError, AttributeError, OSError, ZeroDivisionError, MemoryError])
+@pytest.mark.parametrize("place", ["__array__", "__dlpack__", "__getattr__"])
+def test_an_array_that_refuses_to_be_read(model: dlc.CompiledModel, kind: type[Exception], place: str) -> None:
+    def refuse(*_: object, **__: object) -> np.ndarray:
+        raise kind("it requires grad")
 
-    with pytest.raises(UserError, match="input 'x' cannot be read as an array: it requires grad"):
-        model(Refusing())
+    if place == "__getattr__" and kind is AttributeError:
+        pytest.skip("that is how something says that it is no array")
+    value = type("Refusing", (), {place: refuse, "__dlpack_device__": lambda _: (1, 0)})()
+    with pytest.raises(UserError, match=r"input 'x' cannot be read as an array: .*it requires grad"):
+        model(value)
+
+
+def test_tensors_of_torch(model: dlc.CompiledModel) -> None:
+    torch = pytest.importorskip("torch")
+    for tensor in (torch.from_numpy(X), torch.from_numpy(np.repeat(X, 2))[::2], torch.from_numpy(X.copy())):
+        np.testing.assert_array_equal(model(tensor), Y)
+    for wrong, message in {
+        torch.zeros(64, requires_grad=True): "requires grad", torch.zeros(64, dtype=torch.bfloat16): "BFloat16",
+        torch.zeros(64, device="meta"): "meta", torch.zeros(64).to_sparse(): "Sparse",
+        torch.zeros(64, dtype=torch.float64): "must have type float32, got float64",
+    }.items():  # fmt: skip
+        with pytest.raises(UserError, match=f"input 'x' .*{message}"):
+            model(wrong)
+
+
+@pytest.mark.parametrize("place", [None, 5, "", b"m.so", "a\0b", "x" * 300, "."])
+def test_places_to_save_to_or_load_from_that_are_none(model: dlc.CompiledModel, place: Any) -> None:
+    with pytest.raises(UserError):
+        model.save(place)
+    with pytest.raises(UserError):
+        dlc.load(place)
+
+
+def test_outputs_that_are_too_large(dynamic: dlc.CompiledModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> np.ndarray:
+        raise MemoryError
+
+    x = np.zeros((3, 4), np.float32)
+    dynamic(x, mask(4, 3))
+    monkeypatch.setattr(np, "empty", exhausted)
+    with pytest.raises(UserError, match=r"there is no memory for output 'y' of shape \(3, 4\), 48 bytes"):
+        dynamic(x, mask(4, 3))
 
 
 def test_the_callers_arrays_are_filled(model: dlc.CompiledModel) -> None:
@@ -310,20 +378,33 @@ def test_saving_makes_a_copy_that_loads(model: dlc.CompiledModel, tmp_path: Path
 
 
 def test_a_failed_save_leaves_the_old_file(path: Path, tmp_path: Path) -> None:
-    gone = tmp_path / "gone.so"
-    model = dlc.load(path)
-    model.save(gone)
-    loaded = dlc.load(gone, threads=1)
-    gone.unlink()
+    changed = tmp_path / "changed.so"
+    dlc.load(path).save(changed)
+    loaded = dlc.load(changed, threads=1)
     old = tmp_path / "old.so"
     old.write_bytes(b"old")
-    with pytest.raises(UserError, match=r"cannot save the model to .*old\.so: No such file or directory"):
-        loaded.save(old)
-    gone.write_bytes(b"something else")
+    with pytest.raises(UserError, match=r"cannot save the model to .*nowhere/m\.so: No such file or directory"):
+        loaded.save(tmp_path / "nowhere" / "m.so")
+    with open(changed, "ab") as file:
+        file.write(b"something else")
     with pytest.raises(UserError, match="has changed since it was loaded"):
         loaded.save(old)
     assert old.read_bytes() == b"old"
-    assert sorted(os.listdir(tmp_path)) == ["gone.so", "old.so"]
+    assert sorted(os.listdir(tmp_path)) == ["changed.so", "old.so"]
+
+
+@pytest.mark.parametrize("successor", [None, b"another file"])
+def test_a_model_is_saved_though_its_file_has_lost_its_name(
+    path: Path, tmp_path: Path, successor: bytes | None
+) -> None:  # fmt: skip
+    gone = tmp_path / "gone.so"
+    dlc.load(path).save(gone)
+    loaded = dlc.load(gone, threads=1)
+    gone.unlink()
+    if successor is not None:
+        gone.write_bytes(successor)
+    loaded.save(tmp_path / "again.so")
+    assert (tmp_path / "again.so").read_bytes() == path.read_bytes()
 
 
 def test_saving_over_the_loaded_file(path: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class GuardedMemory:
         assert (self.raw[end:] == CANARY).all(), f"written behind a buffer of {self.size} bytes"
 
 
-def guarded_array(shape: tuple[int, ...], dtype: np.dtype, size: int) -> tuple[np.ndarray, int]:
+def guarded_array(name: str, shape: tuple[int, ...], dtype: np.dtype, size: int) -> tuple[np.ndarray, int]:
     memory = GuardedMemory(size)
     return np.ndarray(shape, dtype, memory.raw, memory.start), memory.address
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field
@@ -16,7 +15,7 @@ from dlc.codegen.elf.layout import Image, OutputSection, assign_addresses
 from dlc.codegen.elf.reader import SYMBOL, ElfFile, Relocation, read_elf
 from dlc.codegen.elf.relocate import Use, call_stub, relocation_kind
 from dlc.codegen.elf.symbols import Definition, Import, Places, SymbolTable, Target, place_sections, resolve
-from dlc.codegen.elf.writer import WeightSegment, write_image
+from dlc.codegen.elf.writer import Output, WeightSegment, write_image
 from dlc.errors import InternalError
 from dlc.record import record
 
@@ -33,7 +32,7 @@ def link(
     *,
     machine: str,
     exports: Sequence[str],
-    output: str | os.PathLike[str],
+    output: Output,
     data: Mapping[str, bytes] | None = None,
     needed: Sequence[str] = ("libc.so.6",),
     weights: WeightSegment | None = None,

@@ -14,10 +14,11 @@ import numpy as np
 from dlc.codegen.elf import constants as elf
 from dlc.codegen.elf.layout import ENTRY_SIZES, KINDS, LINKS, Image, OutputSection
 from dlc.codegen.elf.reader import SECTION
-from dlc.errors import InternalError, UserError
+from dlc.errors import CannotWrite, InternalError
 from dlc.record import record
 
 Buffer = bytes | bytearray | memoryview | np.ndarray
+Output = str | os.PathLike[str] | int  # a path, or the descriptor of an open file
 
 
 @record
@@ -28,19 +29,33 @@ class WeightSegment:
     pieces: Iterable[tuple[int, Buffer]] = ()
 
 
-def write_image(image: Image, output: str | os.PathLike[str], weights: WeightSegment, entry: int) -> None:
-    """Write next to the output under another name, then rename: readers see the old file or the whole new one."""
+def write_image(image: Image, output: Output, weights: WeightSegment, entry: int) -> None:
+    """Write next to the output under another name, then rename: readers see the old file or the whole new one.
+
+    An empty file that is open for writing (its descriptor) is written as it is. Raises CannotWrite.
+    """
+    if isinstance(output, int):
+        try:
+            with open(output, "wb", closefd=False) as file:
+                write_contents(file, image, weights, entry)
+        except OSError as error:
+            raise CannotWrite(f"cannot hold the compiled model: {error.strerror}") from error
+        return
     path = Path(output)
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb", opener=create_executable) as file:
-            write_sections(file, image, entry)
-            write_pieces(file, image[".weights"], weights)
+            write_contents(file, image, weights, entry)
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+        raise CannotWrite(f"cannot write {path}: {error.strerror}") from error
     finally:
         remove_leftover(temporary)
+
+
+def write_contents(file: IO[bytes], image: Image, weights: WeightSegment, entry: int) -> None:
+    write_sections(file, image, entry)
+    write_pieces(file, image[".weights"], weights)
 
 
 def remove_leftover(path: Path) -> None:

@@ -11,7 +11,7 @@ from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, result_s
 from dlc.ir.expr import Dim
 from dlc.ir.types import Layout, TensorType
 from dlc.passes.graph.joined import concat_of, first_of, may_share, slice_of
-from dlc.passes.lower.tiles import best_tile
+from dlc.passes.lower.tiles import PANELS, best_tile
 from dlc.record import record
 from dlc.target import Target
 
@@ -106,7 +106,7 @@ def panel_columns(rows: Dim, columns: Dim, target: Target) -> int:
     lanes = target.facts.vector_bits // 32
     blocks = -(-columns // lanes) if isinstance(columns, int) else 3
     extent = rows if isinstance(rows, int) else None
-    return lanes * best_tile(extent, max(1, blocks), target, panels=True).vectors
+    return lanes * best_tile(extent, max(1, blocks), target, PANELS).vectors
 
 
 def panel_layout(rank: int, columns: int, group: int = 1) -> Layout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlc.ir.dialects.graph_strassen import PRODUCTS
 from dlc.passes.graph.conv_costs import FROM_MEMORY, TILE_START
-from dlc.passes.lower.tiles import PANEL_VECTORS, best_rows, best_tile, tile_cycles
+from dlc.passes.lower.tiles import PANEL_VECTORS, PANELS, best_rows, best_tile, tile_cycles
 from dlc.record import record
 from dlc.target import Target
 
@@ -28,7 +28,7 @@ class StrassenPlan:
 
 def matmul_cycles(rows: int, depth: int, columns: int, target: Target) -> float:
     """rows x depth by depth x columns, with its weights in panels."""
-    tile = best_tile(rows, -(-columns // target.facts.lanes(32)), target, panels=True)
+    tile = best_tile(rows, -(-columns // target.facts.lanes(32)), target, PANELS)
     starts = -(-rows // tile.rows) * -(-columns // (target.facts.lanes(32) * tile.vectors))
     return max(tile.cost * depth + TILE_START * starts, depth * columns * 4 / FROM_MEMORY)
 
@@ -43,7 +43,7 @@ def strassen_plan(rows: int, depth: int, columns: int, target: Target) -> Strass
     blocks = columns // (2 * lanes)
     plans = []
     for vectors in (n for n in range(1, PANEL_VECTORS + 1) if blocks % n == 0):
-        height = best_rows(half, vectors, target, panels=True)
+        height = best_rows(half, vectors, target, PANELS)
         tiles = -(-half // height)
         parts = -(-tiles // MOST_TILES)
         cycles = strassen_cycles(height, tiles, vectors, blocks // vectors, depth // 2, target)
@@ -62,7 +62,7 @@ def predicted_products(rows: int, depth: int, columns: int, target: Target) -> d
 
 def strassen_cycles(height: int, tiles: int, vectors: int, panels: int, depth: int, target: Target) -> float:
     """`tiles` tiles of a half's rows by `panels` panels of half the columns; `depth` is half of the whole one."""
-    step = tile_cycles(height, vectors, target, panels=True)
+    step = tile_cycles(height, vectors, target, PANELS)
     products = PRODUCTS * tiles * panels * (step * depth + TILE_START)
     weights = PRODUCTS * depth * panels * vectors * target.facts.lanes(32) * 4 / (FROM_MEMORY * SHARE_OF_MEMORY)
     outputs = OUTPUT * target.facts.passes * 4 * tiles * height * panels * vectors

@@ -11,6 +11,7 @@ from dlc.ir.dim_names import in_expression, readable, symbol_in
 from dlc.ir.expr import Dim, as_expr
 from dlc.ir.guards import declared_types
 from dlc.ir.messages import escaped, value_of
+from dlc.ir.needed_size import needed_size
 from dlc.ir.requirements import AT_LEAST
 
 
@@ -37,14 +38,17 @@ def dimension_origins(main: Func) -> dict[str, str]:
 
 
 def message(op: Require, origins: dict[str, str]) -> str:
-    """What is said where a guard fails: the node, what it needs, what came, and where that comes from."""
+    """What is said where a guard fails: the node, what it needs, what came, where it comes from, and what would do."""
     got = side(op.left, 0)
     if op.relation != AT_LEAST or not as_expr(op.right).is_const:
         got += f" and {side(op.right, 1)}"
     elif op.right != 0:
         got += ", at least {1} is needed"
     needs = escaped(f"{op.what} '{op.loc}': {op.text}")
-    return f"{needs}, got {got}{given(as_expr(op.left).symbols() | as_expr(op.right).symbols(), origins)}"
+    names = as_expr(op.left).symbols() | as_expr(op.right).symbols()
+    size = needed_size(as_expr(op.left) - as_expr(op.right), op.relation) if names <= origins.keys() else None
+    change = f" must be {size}" if size is not None else ""
+    return f"{needs}, got {got}{given(names, origins)}{change}"
 
 
 def side(dim: Dim, number: int) -> str:

@@ -247,7 +247,7 @@ class GroupLowering:
 
     def names(self, op: Op, kernel: s.Kernel) -> dict[str, object]:
         """What a kernel's parameters stand for."""
-        names: dict[str, object] = dict(self.attributes(op))
+        names: dict[str, object] = {"lanes": self.lanes(), **self.attributes(op)}
         groups = op.spec.operands
         at = 0
         for parameter, definition in zip(kernel.operands, groups, strict=True):
@@ -317,8 +317,7 @@ class GroupLowering:
         self.elaborator.nested(loops, Frame({}, "map"), body)
 
     def schedule(self, func: Func, kernel: s.Kernel | None, names: dict[str, object]) -> LoweredGroup:
-        widest = max((tensor_type(v).scalar for v in self.yields), key=lambda k: k.bits)
-        lanes = max(1, self.target.facts.vector_bits // max(32, widest.bits))
+        lanes = self.lanes()
         blocked = all((tensor_type(v).layout or Layout(())).blocks for v in self.yields)
         scheduler = Scheduler(func, self.target, self.elaborator, blocked, lanes)
         scheduler.parameters = {
@@ -338,6 +337,11 @@ class GroupLowering:
                 considered = (*algorithms(self.root, self.target), *scheduler.considered)
                 return LoweredGroup(func, taken, scheduler.chosen, considered)
         raise InternalError(f"no schedule of {name!r} fits", op=self.group)
+
+    def lanes(self) -> int:
+        """How many elements of the widest result are in a vector."""
+        widest = max(tensor_type(v).scalar.bits for v in self.yields)
+        return max(1, self.target.facts.vector_bits // max(32, widest))
 
     def _ends(self, lanes: int) -> Iterator[tuple[Value, tuple[int, int]]]:
         """Results whose channels are in blocks of `lanes`: where those are counted, and how many channels there are."""

@@ -29,6 +29,7 @@ from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Frame
 from dlc.passes.lower.scalars import UnknownSize, as_int
 from dlc.passes.lower.tiles import (
+    PANELS,
     Tile,
     best_image_tile,
     best_rows,
@@ -84,7 +85,7 @@ class Scheduler:
             "has_loop": lambda name: bool(named_loops(self.func, name)),
             "image_tile": self.image_tile,
             "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
-            "panel_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target, panels=True),
+            "panel_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target, PANELS),
             "team_for": lambda weights, rows, meetings: best_team(weights, rows, meetings, self.target),
             "depthwise_columns": lambda extent, stride: depthwise_columns(_known(extent), stride, self.target),
             "tile_rows": lambda extent, blocks: self.tile(extent, blocks).rows,

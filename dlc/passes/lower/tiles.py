@@ -17,13 +17,17 @@ BETTER_ROWS = 0.999  # a tile of more rows must be predicted to take this share 
 BETTER_VECTORS = 0.995  # and one of more vectors this share: measured where both were predicted alike
 LONE_VECTOR = 1.4  # measured: multiply-adds that each load their other operand do not keep both load ports busy
 L2_CYCLES = 0.5  # per vector of weights that comes from the second-level cache
-# Cycles that a load takes from the tile, whatever else goes on, where panels come from the second level of the cache
-# and the rows lie far apart: per broadcast and per vector.
-PANEL_LOADS = (0.06, 0.15)
+# Cycles that a load takes from the tile, whatever else goes on, per broadcast and per vector:
+NEAR = (0.0, 0.0)  # all is in the first level of the cache;
+PANELS = (0.06, 0.15)  # panels come from the second level, and the rows lie far apart;
+WEIGHTS = (0.0, L2_CYCLES)  # a convolution's weights come from the second level
 MEETING_CYCLES = 600  # what each member of a team adds to a meeting and to fetching what the others have written
 MOST_MEMBERS = 64
 WORTH_MEETING = 0.9  # a team must be predicted to take this share of the time of one thread
 PANEL_VECTORS = 4  # more columns than that spill: the code generator loads them all before it uses the first
+
+
+Loads = tuple[float, float]
 
 
 @record
@@ -35,24 +39,23 @@ class Tile:
     cost: float
 
 
-def tile_cycles(rows: int, vectors: int, target: Target, panels: bool = False) -> float:
-    """Cycles of one step of the reduction for one tile."""
+def tile_cycles(rows: int, vectors: int, target: Target, extra: Loads = NEAR) -> float:
+    """Cycles of one step of the reduction for one tile; `extra`: of each broadcast and vector, as they lie."""
     facts = target.facts
     arithmetic = rows * vectors / facts.fma_ports * (1 if facts.has_fma else 2)
     from_memory = facts.has_broadcast_operand or vectors > 1
     loads = (rows + vectors) / facts.load_ports if from_memory else (2 * rows + vectors) / facts.load_ports
     latency = facts.fma_latency if rows * vectors else 0
     loads *= LONE_VECTOR if vectors == 1 else 1.05
-    from_panels = (rows * PANEL_LOADS[0] + vectors * PANEL_LOADS[1]) * panels
-    return facts.passes * (max(arithmetic, loads, latency / facts.passes) + 0.25 + from_panels)
+    return facts.passes * (max(arithmetic, loads, latency / facts.passes) + 0.25 + rows * extra[0] + vectors * extra[1])
 
 
 class StepCosts(dict[tuple[int, int], float]):
     """`tile_cycles` by rows and vectors, as far as it has been asked for."""
 
-    def __init__(self, target: Target, panels: bool) -> None:
+    def __init__(self, target: Target, extra: Loads) -> None:
         super().__init__()
-        self._which = target, panels
+        self._which = target, extra
 
     def __missing__(self, tile: tuple[int, int]) -> float:
         self[tile] = cost = tile_cycles(*tile, *self._which)
@@ -72,23 +75,23 @@ def most_rows(vectors: int, target: Target) -> int:
 
 
 @cache
-def best_tile(extent: int | None, blocks: int, target: Target, panels: bool = False) -> Tile:
+def best_tile(extent: int | None, blocks: int, target: Target, extra: Loads = NEAR) -> Tile:
     """The cheapest tile for a plane of `extent` rows (None: not known) by `blocks` vectors.
 
-    `panels`: of a matrix product, whose vectors come from panels that the first level of the cache does not hold.
+    `extra`: PANELS of a matrix product, whose vectors come from panels that the first level of the cache does not hold.
     """
     best = Tile(1, 1, float("inf"))
-    for highest in tiles_by_vectors(extent, blocks, target, panels):
+    for highest in tiles_by_vectors(extent, blocks, target, extra):
         if highest.cost < best.cost * BETTER_VECTORS:
             best = highest
     return best
 
 
 @cache
-def tiles_by_vectors(extent: int | None, blocks: int, target: Target, panels: bool = False) -> tuple[Tile, ...]:
+def tiles_by_vectors(extent: int | None, blocks: int, target: Target, extra: Loads = NEAR) -> tuple[Tile, ...]:
     """The cheapest tile for each number of vectors."""
-    most_vectors = PANEL_VECTORS if panels else 8
-    costs = step_costs(target, panels)
+    most_vectors = PANEL_VECTORS if extra is PANELS else 8
+    costs = step_costs(target, extra)
     found = []
     parts = [_cut_into(extent or 840, rows) for rows in range(1, (30 if extent is None else min(30, extent)) + 1)]
     for vectors in range(1, min(blocks, most_vectors) + 1):
@@ -118,10 +121,10 @@ def _plane_cost(parts: tuple[int, int, int], blocks: int, vectors: int, costs: S
 
 
 @cache
-def best_rows(extent: int | None, vectors: int, target: Target, panels: bool = False) -> int:
+def best_rows(extent: int | None, vectors: int, target: Target, extra: Loads = NEAR) -> int:
     """The cheapest number of rows for a tile whose number of vectors is given."""
     best, rows = float("inf"), 1
-    costs = step_costs(target, panels)
+    costs = step_costs(target, extra)
     most = most_rows(vectors, target) if extent is None else min(most_rows(vectors, target), max(1, extent))
     for candidate in range(1, most + 1):
         cost = _plane_cost(_cut_into(extent or 840, candidate), vectors, vectors, costs)
@@ -143,7 +146,7 @@ class ImageTile:
 @cache
 def best_image_tile(lines: int | None, columns: int | None, blocks: int, target: Target) -> ImageTile:
     """The cheapest tile for an image of `lines` by `columns`: part of one line or, where these are short, several."""
-    line = best_tile(columns, blocks, target)
+    line = best_tile(columns, blocks, target, WEIGHTS)
     if lines is None or columns is None:
         return ImageTile(1, line.rows, line.vectors, line.cost)
     lines, columns = max(1, lines), max(1, columns)  # of an empty image any tile will do
@@ -164,7 +167,7 @@ def image_tiles(lines: int, columns: int, blocks: int, target: Target) -> tuple[
     """What `best_image_tile` chooses from, the cheapest first."""
     lines, columns = max(1, lines), max(1, columns)
     found = []
-    for tile in tiles_by_vectors(columns, blocks, target):
+    for tile in tiles_by_vectors(columns, blocks, target, WEIGHTS):
         cost = _image_cost(lines, 1, columns, tile.rows, blocks, tile.vectors, target)
         found.append(ImageTile(1, tile.rows, tile.vectors, cost))
     for several in range(2, min(lines, 30 // max(1, columns)) + 1):
@@ -181,7 +184,7 @@ def _image_cost(lines: int, several: int, columns: int, width: int, blocks: int,
     for loaded, panels in ((vectors, blocks // vectors), (blocks % vectors, 1 if blocks % vectors else 0)):
         for high, down in _parts(lines, several):
             for wide, across in _parts(columns, width):
-                cycles = tile_cycles(high * wide, loaded, target) + L2_CYCLES * target.facts.passes * loaded
+                cycles = tile_cycles(high * wide, loaded, target, WEIGHTS)
                 total += panels * down * across * cycles
     return total
 

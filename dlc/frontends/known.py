@@ -158,6 +158,8 @@ def cast(cx: NodeContext) -> Known:
     if is_symbolic(x):
         if element == BOOL:
             return settled(each(lambda value: not exact.equal(value, 0), x), element)
+        if element.bits < 32:
+            return None  # it does not hold all sizes: a number that wraps or is rounded is no expression
         return settled(x if element.is_float else each(exact.truncate, x), element)
     return computed(np.asarray, (x,), element)
 

@@ -15,6 +15,7 @@ from dlc.frontends.known import RULES
 from dlc.frontends.ops_index import gather_nd, unique_of
 from dlc.frontends.ops_nn import convolved, gemm, product_of, with_bias
 from dlc.frontends.ops_norm import affine, moments
+from dlc.frontends.ops_sample import grid_sample
 from dlc.frontends.ops_shape import known, pad, range_, trilu
 from dlc.frontends.shapes import canonical_axis
 from dlc.ir.core import Value
@@ -161,5 +162,6 @@ HANDLERS: dict[str, Handler] = {
     "ExpandDims": expand_dims, "Unique": unique, "FusedMatMul": fused_matmul, "TransposeMatMul": fused_matmul,
     "MatMulInteger16": matmul_integer16, "FusedGemm": fused_gemm, "FusedConv": fused_conv, "Gelu": gelu("none"),
     "BiasGelu": gelu("none"), "FastGelu": gelu("tanh"), "QuickGelu": quick_gelu, "BiasAdd": total,
-    "SkipLayerNormalization": skip_norm(LayerNorm), "SkipSimplifiedLayerNormalization": skip_norm(RmsNorm),
+    "GridSample": grid_sample, "SkipLayerNormalization": skip_norm(LayerNorm),
+    "SkipSimplifiedLayerNormalization": skip_norm(RmsNorm),
 }  # fmt: skip

@@ -149,5 +149,5 @@ ON_SIZES: tuple[tuple[str, tuple[str, ...], dict[str, object]], ...] = (
     *((op, ("a",), {}) for op in ("ReduceSum", "ReduceProd", "ReduceMax", "ReduceMin")),
     *((op, ("a", "none"), {"noop_with_empty_axes": 1}) for op in ("ReduceSum", "ReduceProd", "ReduceMax", "ReduceMin")),
     ("Concat", ("a", "c", "b"), {"axis": 0}), ("Gather", ("a", "one"), {}), ("Cast", ("a",), {"to": 6}),
-    ("Cast", ("a",), {"to": 9}), ("Cast", ("a",), {"to": 1}),
+    *(("Cast", ("a",), {"to": to}) for to in (1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 16)),
 )  # fmt: skip

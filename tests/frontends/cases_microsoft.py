@@ -79,6 +79,10 @@ def standard() -> list[Case]:
         case("GatherND", {"x": x, "i": np.int64([[1, 2], [0, -1]])}),
         case("Range", {"a": np.int64(3), "b": np.int64(9), "c": np.int64(2)}, "", "a b c"),
         case("Range", {"a": np.array(1.5, np.float32), "b": np.array(4, np.float32)}, "no delta", "a b"),
+        *(
+            case("GridSample", {"x": f32(2, 3, 7, 5), "g": f32(2, 4, 3, 2)}, mode, mode=mode, padding_mode=padding)
+            for mode, padding in (("bilinear", "zeros"), ("nearest", "border"), ("bicubic", "reflection"))
+        ),
         case("ExpandDims", {"x": x, "a": np.array(-2, np.int32)}, "", "a"),
         case("Unique", {"x": np.float32([2, 1, 1, 3, 4, 3])}, outputs=3),
         case("Gelu", {"x": x}), case("BiasGelu", {"x": x, "b": f32(5)}), case("FastGelu", {"x": x}, "plain"),

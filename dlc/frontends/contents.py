@@ -132,17 +132,21 @@ def divide(left: Element, right: Element) -> Element:
 
 def divide_integers(left: Element, right: Element) -> Element:
     a, b = _whole(left), _whole(right)
-    if not at_least(a, 0) or not at_least(b, 0) or b == 0:
+    if b == 0:
+        return 0
+    if not at_least(a, 0) or not at_least(b, 0):
         raise Undecided
-    exact = exact_quotient(a, b)
-    return as_dim(a // b if exact is None else exact)
+    exact = exact_quotient(a, b)  # of sizes whose product is divided by one of them, also where that is 0
+    if exact is not None:
+        return as_dim(exact)
+    return as_dim(a // b if at_least(b, 1) else (a // b) * minimum(b, 1))
 
 
 def remainder(left: Element, right: Element) -> Element:
     a, b = _whole(left), _whole(right)
-    if not at_least(b, 0) or b == 0:
+    if not at_least(b, 0):
         raise Undecided
-    return as_dim(a % b)
+    return as_dim(a % b) if b != 0 else 0
 
 
 def _whole(value: Element) -> Expr:

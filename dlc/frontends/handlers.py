@@ -8,6 +8,7 @@ from dlc.frontends import (
     ops_index,
     ops_loops,
     ops_math,
+    ops_microsoft,
     ops_ml,
     ops_nn,
     ops_norm,
@@ -42,6 +43,7 @@ HANDLERS: dict[str, dict[str, Handler]] = {
         **ops_ml.HANDLERS,
     },
     "com.microsoft": {
+        **ops_microsoft.HANDLERS,
         **ops_quant.MICROSOFT,
     },
 }

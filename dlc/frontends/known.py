@@ -5,7 +5,7 @@ A rule returns the contents of the result (or of each), or None where it does no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import ceil, prod
 from typing import Any, TypeAlias
 
@@ -15,8 +15,21 @@ from dlc.frontends import contents as exact
 from dlc.frontends.contents import Undecided, dims_array, each, is_symbolic, settled
 from dlc.frontends.context import NodeContext, Unsupported
 from dlc.frontends.records import ELEMENTS, TensorRecord
-from dlc.frontends.shapes import axes_of, canonical_axes, canonical_axis, flattened, reshape_target
+from dlc.frontends.shapes import (
+    axes_of,
+    canonical_axes,
+    canonical_axis,
+    flattened,
+    reduced_axes,
+    reshape_target,
+)
 from dlc.frontends.slices import cut
+from dlc.ir.core import Op
+from dlc.ir.dialects import graph_math as m
+from dlc.ir.eval.conversion import converted
+from dlc.ir.eval.frame import widened
+from dlc.ir.eval.graph_math import PLAIN
+from dlc.ir.eval.graph_nn import REDUCTIONS
 from dlc.ir.expr import Expr, product
 from dlc.ir.types import BOOL, SI64, STRING, Array, ScalarType
 
@@ -67,14 +80,17 @@ def all_contents(cx: NodeContext, most: int | None = MOST_ELEMENTS) -> list[Arra
 
 
 def elementwise(
-    numeric: Callable[..., Any], symbolic: Callable[..., Any] = exact.undecided, result: ScalarType | None = None,
-    operands: int = 0,
+    kind: type[Op], symbolic: Callable[..., Any] = exact.undecided, result: ScalarType | None = None
 ) -> Rule:  # fmt: skip
-    """A rule for an elementwise operator, from its meaning on numbers and on expressions.
+    """A rule for an elementwise operator: on numbers what the evaluator says of its op, on expressions `symbolic`."""
+    return computing(PLAIN[kind], len(kind.spec.operands), symbolic, result)
 
-    It takes as many `operands` as `numeric`, if that is one of NumPy's functions on elements and says so itself.
-    """
-    count = operands or getattr(numeric, "nin", 0)
+
+def computing(
+    numeric: Callable[..., Any], count: int, symbolic: Callable[..., Any] = exact.undecided,
+    result: ScalarType | None = None,
+) -> Rule:  # fmt: skip
+    """A rule for an elementwise operator of `count` operands, from its meaning on numbers and on expressions."""
 
     def rule(cx: NodeContext) -> Known:
         arrays = all_contents(cx)
@@ -85,56 +101,51 @@ def elementwise(
         element = result or cx.type(len(arrays) - 1).scalar
         if any(map(is_symbolic, arrays)):
             return settled(each(symbolic, *arrays), element)
-        with np.errstate(all="ignore"):
-            found = np.asarray(numeric(*arrays))
-        return found if found.dtype == element.dtype else found.astype(element.dtype)
+        return computed(numeric, arrays, element)
 
     return rule
 
 
+def computed(numeric: Callable[..., Any], arrays: Iterable[Array], element: ScalarType) -> Array:
+    """What a meaning gives for numbers, as the evaluator computes it: halves are widened, the result is rounded."""
+    with np.errstate(all="ignore"):
+        return converted(np.asarray(numeric(*map(widened, arrays))), element)
+
+
 def divide(cx: NodeContext) -> Known:
-    if cx.type(0).scalar.is_float:
-        return elementwise(np.divide, exact.divide)(cx)
-    divisor = cx.contents(1)
-    if divisor is None or (not is_symbolic(divisor) and not divisor.all()):
-        return None
-    return elementwise(_truncated_quotient, exact.divide_integers, operands=2)(cx)
-
-
-def _truncated_quotient(left: Array, right: Array) -> Array:
-    quotient: Array = np.floor_divide(left, right)
-    inexact = np.remainder(left, right) != 0
-    return np.asarray(np.add(quotient, np.less(quotient, 0) & inexact, dtype=quotient.dtype))
+    return elementwise(m.Div, exact.divide if cx.type(0).scalar.is_float else exact.divide_integers)(cx)
 
 
 def modulo(cx: NodeContext) -> Known:
-    divisor = cx.contents(1)
-    if divisor is None or (not is_symbolic(divisor) and not divisor.all()):
-        return None
     if cx.flag("fmod"):
-        return elementwise(np.fmod)(cx)
-    return elementwise(np.mod, exact.remainder)(cx)
+        return computing(np.fmod, 2)(cx)
+    return computing(np.mod, 2, exact.remainder)(cx)
 
 
 def power(cx: NodeContext) -> Known:
-    arrays = all_contents(cx)
-    if arrays is None or any(map(is_symbolic, arrays)) or not cx.type(0).scalar.is_float:
-        return None
-    return np.asarray(np.power(arrays[0], arrays[1]).astype(arrays[0].dtype))
+    """In the type of the base, but an integer to a power that is a float in the power's."""
+    base, exponent = cx.type(0).scalar, cx.type(1).scalar
+    kind = base if base.is_float or exponent.is_integer else exponent
+
+    def raised(a: Array, b: Array) -> Array:
+        narrow = PLAIN[m.Pow](widened(converted(a, kind)), widened(converted(b, kind)))
+        return widened(converted(np.asarray(narrow), kind))
+
+    return computing(raised, 2, result=base)(cx)
 
 
-def folded(numeric: Callable[..., Any], symbolic: Callable[..., Any]) -> Rule:
+def folded(kind: type[Op], symbolic: Callable[..., Any]) -> Rule:
     """A rule for an operator of any number of operands."""
 
     def rule(cx: NodeContext) -> Known:
         arrays = all_contents(cx)
-        if not arrays:
+        if not arrays or prod(np.broadcast_shapes(*(array.shape for array in arrays))) > MOST_ELEMENTS:
             return None
-        total = arrays[0]
+        element, total = cx.type(0).scalar, arrays[0]
         for array in arrays[1:]:
             mixed = is_symbolic(total) or is_symbolic(array)
-            total = each(symbolic, total, array) if mixed else np.asarray(numeric(total, array))
-        return settled(total, cx.type(0).scalar)
+            total = each(symbolic, total, array) if mixed else computed(PLAIN[kind], (total, array), element)
+        return settled(total, element)
 
     return rule
 
@@ -147,9 +158,10 @@ def cast(cx: NodeContext) -> Known:
     if is_symbolic(x):
         if element == BOOL:
             return settled(each(lambda value: not exact.equal(value, 0), x), element)
+        if element.bits < 32:
+            return None  # it does not hold all sizes: a number that wraps or is rounded is no expression
         return settled(x if element.is_float else each(exact.truncate, x), element)
-    with np.errstate(all="ignore"):
-        return x.astype(element.dtype)
+    return computed(np.asarray, (x,), element)
 
 
 def whole_numbers(array: Array) -> tuple[int, ...]:
@@ -311,7 +323,7 @@ def range_(cx: NodeContext) -> Known:
     start, limit, delta = (array.reshape(-1)[0].item() for array in arrays)
     if not all(map(np.isfinite, (start, limit, delta))):
         return None
-    count = max(0, ceil((limit - start) / delta))
+    count = max(0, -((start - limit) // delta) if isinstance(delta, int) else ceil((limit - start) / delta))
     if count > MOST_ELEMENTS:
         return None
     dtype = arrays[0].dtype
@@ -319,22 +331,24 @@ def range_(cx: NodeContext) -> Known:
     return np.asarray(steps * delta + start).astype(dtype)
 
 
-def reduction(numeric: Callable[..., Any], symbolic: Callable[..., Any], since: int) -> Rule:
-    """A rule for a reduction of a vector to one element."""
+def reduction(kind: str, symbolic: Callable[..., Any], since: int) -> Rule:
+    """A rule for a reduction of a vector to one element. `since`: the opset that made the axes an input."""
 
     def rule(cx: NodeContext) -> Known:
         x = cx.contents(0)
         if x is None or x.ndim > 1 or not 0 < x.size <= MOST_ELEMENTS or (cx.has(1) and cx.contents(1) is None):
             return None
-        if x.ndim and axes_of(cx, 1, since) is None and cx.flag("noop_with_empty_axes"):
-            return None
+        axes = reduced_axes(cx, x.ndim, since)
+        if x.ndim and not axes:
+            return x
+        element = cx.type(0).scalar
         keep = (1,) if cx.flag("keepdims", True) and x.ndim else ()
         if not is_symbolic(x):
-            return np.asarray(numeric(x)).astype(x.dtype).reshape(keep)
+            return computed(lambda array: REDUCTIONS[kind](array, axes), (x,), element).reshape(keep)
         total = x.reshape(-1)[0]
         for value in x.reshape(-1)[1:]:
             total = symbolic(total, value)
-        return settled(np.array([total], object).reshape(keep), cx.type(0).scalar)
+        return settled(np.array([total], object).reshape(keep), element)
 
     return rule
 
@@ -343,7 +357,7 @@ def round_(cx: NodeContext) -> Known:
     def kept(value: exact.Element) -> exact.Element:
         return value if isinstance(value, int | Expr) else exact.undecided()
 
-    return elementwise(np.round, kept, operands=1)(cx)
+    return elementwise(m.Round, kept)(cx)
 
 
 RULES: dict[str, Rule] = {
@@ -351,20 +365,20 @@ RULES: dict[str, Rule] = {
     "Unsqueeze": unsqueeze, "Flatten": flatten, "Transpose": transpose, "Concat": concat, "Gather": gather,
     "Slice": slice_, "Split": split, "Expand": expand, "Tile": tile, "ConstantOfShape": constant_of_shape,
     "Range": range_, "Cast": cast, "CastLike": cast,
-    "Add": elementwise(np.add, exact.add), "Sub": elementwise(np.subtract, exact.subtract),
-    "Mul": elementwise(np.multiply, exact.multiply), "Div": divide, "Mod": modulo, "Pow": power,
-    "Neg": elementwise(np.negative, exact.negate), "Abs": elementwise(np.abs, exact.magnitude),
-    "Floor": elementwise(np.floor, exact.floor), "Ceil": elementwise(np.ceil, exact.ceil), "Round": round_,
-    "Sqrt": elementwise(np.sqrt), "Exp": elementwise(np.exp), "Log": elementwise(np.log),
-    "Reciprocal": elementwise(np.reciprocal), "Sign": elementwise(np.sign),
-    "Min": folded(np.minimum, exact.lower), "Max": folded(np.maximum, exact.upper), "Sum": folded(np.add, exact.add),
-    "Equal": elementwise(np.equal, exact.equal, BOOL),
-    "Less": elementwise(np.less, exact.less, BOOL),
-    "Greater": elementwise(np.greater, lambda a, b: exact.less(b, a), BOOL),
-    "LessOrEqual": elementwise(np.less_equal, exact.less_or_equal, BOOL),
-    "GreaterOrEqual": elementwise(np.greater_equal, lambda a, b: exact.less_or_equal(b, a), BOOL),
-    "Not": elementwise(np.logical_not), "And": elementwise(np.logical_and), "Or": elementwise(np.logical_or),
-    "Xor": elementwise(np.logical_xor), "Where": elementwise(np.where, exact.choose, operands=3),
-    "ReduceProd": reduction(np.prod, exact.multiply, 18), "ReduceSum": reduction(np.sum, exact.add, 13),
-    "ReduceMax": reduction(np.max, exact.upper, 18), "ReduceMin": reduction(np.min, exact.lower, 18),
+    "Add": elementwise(m.Add, exact.add), "Sub": elementwise(m.Sub, exact.subtract),
+    "Mul": elementwise(m.Mul, exact.multiply), "Div": divide, "Mod": modulo, "Pow": power,
+    "Neg": elementwise(m.Neg, exact.negate), "Abs": elementwise(m.Abs, exact.magnitude),
+    "Floor": elementwise(m.Floor, exact.floor), "Ceil": elementwise(m.Ceil, exact.ceil), "Round": round_,
+    "Sqrt": elementwise(m.Sqrt), "Exp": elementwise(m.Exp), "Log": elementwise(m.Log),
+    "Reciprocal": elementwise(m.Reciprocal), "Sign": elementwise(m.Sign),
+    "Min": folded(m.Minimum, exact.lower), "Max": folded(m.Maximum, exact.upper), "Sum": folded(m.Add, exact.add),
+    "Equal": elementwise(m.Equal, exact.equal, BOOL),
+    "Less": elementwise(m.Less, exact.less, BOOL),
+    "Greater": elementwise(m.Greater, lambda a, b: exact.less(b, a), BOOL),
+    "LessOrEqual": elementwise(m.LessEqual, exact.less_or_equal, BOOL),
+    "GreaterOrEqual": elementwise(m.GreaterEqual, lambda a, b: exact.less_or_equal(b, a), BOOL),
+    "Not": elementwise(m.Not), "And": elementwise(m.And), "Or": elementwise(m.Or),
+    "Xor": elementwise(m.Xor), "Where": elementwise(m.Where, exact.choose),
+    "ReduceProd": reduction("prod", exact.multiply, 18), "ReduceSum": reduction("sum", exact.add, 13),
+    "ReduceMax": reduction("max", exact.upper, 18), "ReduceMin": reduction("min", exact.lower, 18),
 }  # fmt: skip

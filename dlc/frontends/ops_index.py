@@ -87,11 +87,13 @@ def compress(cx: NodeContext) -> Value:
 
 
 def unique(cx: NodeContext) -> tuple[Value, ...]:
-    x, axis = cx.x(0), None
-    if cx.attribute("axis") is not None:
-        axis = canonical_axis(cx.integer("axis"), tensor(x).rank)
-    op = cx.put_op(g.Unique(x, axis=axis, sorted=cx.flag("sorted", True), size=fresh_size(cx)))
-    return tuple(op.results)
+    axis = canonical_axis(cx.integer("axis"), cx.type().rank) if cx.attribute("axis") is not None else None
+    return unique_of(cx, axis, cx.flag("sorted", True))
+
+
+def unique_of(cx: NodeContext, axis: int | None, ordered: bool) -> tuple[Value, ...]:
+    """The distinct elements or slices, the first place of each, for each element the place of its value, counts."""
+    return tuple(cx.put_op(g.Unique(cx.x(), axis=axis, sorted=ordered, size=fresh_size(cx))).results)
 
 
 MOST_ELEMENTS = 1 << 24  # of weights that only say which element goes where

@@ -9,7 +9,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dlc.frontends.build import broadcasted, cast, per_channel, rank_of, reduced, reshaped, shape_of, sliced, transposed
+from dlc.frontends.build import (
+    broadcasted,
+    cast,
+    per_channel,
+    rank_of,
+    reduced,
+    reshaped,
+    scaled,
+    shape_of,
+    sliced,
+    transposed,
+)
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.ops_math import element_from
 from dlc.frontends.ops_nn import convolved, pooled, product_of
@@ -160,13 +171,19 @@ def conv_integer(cx: NodeContext) -> Value:
 
 
 def qlinear_conv(cx: NodeContext) -> Value:
+    """`channels_last` is an attribute of com.microsoft's."""
     x = dequantized(cx, cx.x(0), cx.x(1), cx.x(2))
+    y = _channels_first(cx, x, lambda first: _convolved(cx, first))
+    return quantized(cx, y, cx.x(6), cx.x(7), cx.type(7).scalar)
+
+
+def _convolved(cx: NodeContext, x: Value) -> Value:
     w = dequantized(cx, cx.x(3), cx.x(4), cx.x(5), axis=0)
     y = convolved(cx, x, w)
     if cx.has(8):
         scale = cx.put(m.Mul(reshaped(cx, cx.x(1), ()), _scalar_or_vector(cx, cx.x(4))))
         y = cx.put(m.Add(y, per_channel(cx, dequantized(cx, cx.x(8), scale, axis=0), rank_of(y))))
-    return quantized(cx, y, cx.x(6), cx.x(7), cx.type(7).scalar)
+    return y
 
 
 def _scalar_or_vector(cx: NodeContext, scale: Value) -> Value:
@@ -229,6 +246,35 @@ def qlinear_concat(cx: NodeContext) -> Value:
     return quantized(cx, y, cx.x(0), cx.x(1), cx.type(1).scalar)
 
 
+def qlinear_where(cx: NodeContext) -> Value:
+    """com.microsoft: condition, x, x_scale, x_zero, y, y_scale, y_zero, z_scale, z_zero."""
+    x = dequantized(cx, cx.x(1), cx.x(2), cx.maybe(3))
+    y = dequantized(cx, cx.x(4), cx.x(5), cx.maybe(6))
+    return quantized(cx, cx.put(m.Where(cx.x(0), x, y)), cx.x(7), cx.maybe(8), cx.type(1).scalar)
+
+
+def qgemm(cx: NodeContext) -> Value:
+    """com.microsoft: a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale, y_zero; c is int32 in steps of both scales."""
+    a = dequantized(cx, cx.x(0), cx.x(1), cx.maybe(2))
+    b = dequantized(cx, cx.x(3), cx.x(4), cx.maybe(5), axis=0 if cx.flag("transB") else 1)
+    a = transposed(cx, a, (1, 0)) if cx.flag("transA") else a
+    b = transposed(cx, b, (1, 0)) if cx.flag("transB") else b
+    y, alpha = product_of(cx, a, b), cx.decimal("alpha", 1.0)
+    y = scaled(cx, y, alpha)
+    if cx.has(6):
+        step = cx.put(m.Mul(reshaped(cx, cx.x(1), ()), _scalar_or_vector(cx, cx.x(4))))
+        y = cx.put(m.Add(y, cx.put(m.Mul(cast(cx, cx.x(6), tensor(y).scalar), scaled(cx, step, alpha)))))
+    return quantized(cx, y, cx.x(7), cx.maybe(8), cx.type(0).scalar) if cx.has(7) else y
+
+
+def matmul_to_float(cx: NodeContext) -> Value:
+    """com.microsoft: a, b, a_scale, b_scale, a_zero, b_zero, bias."""
+    b = cx.x(1)
+    right = dequantized(cx, b, cx.x(3), cx.maybe(5), axis=rank_of(b) - 1)
+    y = product_of(cx, dequantized(cx, cx.x(0), cx.x(2), cx.maybe(4)), right)
+    return cx.put(m.Add(y, cx.x(6))) if cx.has(6) else y
+
+
 HANDLERS: dict[str, Handler] = {
     "QuantizeLinear": quantize_linear, "DequantizeLinear": dequantize_linear, "MatMulInteger": matmul_integer,
     "ConvInteger": conv_integer, "QLinearConv": qlinear_conv, "QLinearMatMul": qlinear_matmul,
@@ -240,5 +286,6 @@ MICROSOFT: dict[str, Handler] = {
     "QLinearAveragePool": qlinear_unary(_pooled), "QLinearGlobalAveragePool": qlinear_unary(_global_pooled),
     "QLinearSoftmax": qlinear_unary(_softmax), "QLinearSigmoid": qlinear_unary(lambda cx, x: cx.put(m.Sigmoid(x))),
     "QLinearLeakyRelu": qlinear_unary(lambda cx, x: cx.put(m.LeakyRelu(x, alpha=cx.decimal("alpha", 0.01)))),
-    "QLinearConcat": qlinear_concat,
+    "QLinearConcat": qlinear_concat, "QLinearConv": qlinear_conv, "QLinearWhere": qlinear_where,
+    "QGemm": qgemm, "MatMulIntegerToFloat": matmul_to_float,
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlc.frontends.build import cast, padded, reduced, reshaped, sliced, static_dim
 from dlc.frontends.context import Handler, NodeContext, Unsupported
-from dlc.frontends.shapes import axes_of, canonical_axes, canonical_axis, flattened
+from dlc.frontends.shapes import canonical_axis, flattened, reduced_axes
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_index import CumSum, TopK
 from dlc.ir.dialects.graph_math import Mul
@@ -19,11 +19,7 @@ def reduction(kind: str, since: int = 18) -> Handler:
 
     def handler(cx: NodeContext) -> Value:
         x = cx.x()
-        axes = axes_of(cx, 1, since)
-        if axes or (axes is not None and cx.version < since):
-            chosen = canonical_axes(axes, tensor(x).rank)
-        else:
-            chosen = () if cx.flag("noop_with_empty_axes") else tuple(range(tensor(x).rank))
+        chosen = reduced_axes(cx, tensor(x).rank, since)
         keepdims = cx.flag("keepdims", True)
         if tensor(x).scalar != BOOL:
             return reduced(cx, x, kind, chosen, keepdims)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import floor
 from typing import Any
 
 import numpy as np
 
-from dlc.frontends.build import shape_of
 from dlc.frontends.contents import FINEST
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.shapes import canonical_axes
@@ -43,7 +43,10 @@ def resize(cx: NodeContext) -> Value:
     scales = cx.contents(2) if cx.has(2) else None
     if (cx.has(2) and scales is None) or (scales is not None and scales.size):
         return _resized(cx, _spread(_floats(cx, 2, "scales"), axes, rank, 1.0), **attrs)
-    sizes = _sizes(cx, axes)
+    policy = cx.text("keep_aspect_ratio_policy", "stretch")
+    if policy != "stretch":
+        return _resized_alike(cx, policy, axes, **attrs)
+    sizes = replaced_all(cx.shape(), axes, cx.dims(3, "sizes"))
     if sizes == cx.shape() and coordinate != "tf_crop_and_resize":
         return cx.x()
     return cx.put(Resize(cx.x(), sizes=sizes, mode=_mode(cx), **attrs))
@@ -97,21 +100,28 @@ def _roi(values: tuple[float, ...], axes: tuple[int, ...], rank: int) -> tuple[f
     return (*_spread(values[:half], axes, rank, 0.0), *_spread(values[half:], axes, rank, 1.0))
 
 
-def _sizes(cx: NodeContext, axes: tuple[int, ...]) -> Shape:
-    """The sizes input, for all axes; with a policy, shrunk or grown so that the aspect ratio stays."""
-    shape = list(shape_of(cx.x()))
-    wanted = cx.dims(3, "sizes")
-    policy = cx.text("keep_aspect_ratio_policy", "stretch")
-    if policy != "stretch":
-        pairs = [(shape[axis], size) for axis, size in zip(axes, wanted, strict=True)]
-        ratios = [size / dim for dim, size in pairs if isinstance(dim, int) and isinstance(size, int)]
-        if len(ratios) != len(pairs):
-            raise Unsupported(f"its keep_aspect_ratio_policy {policy} needs static dimensions")
-        ratio = min(ratios) if policy == "not_larger" else max(ratios)
-        wanted = tuple(floor(dim * ratio + 0.5) for dim, _ in pairs if isinstance(dim, int))
-    for axis, size in zip(axes, wanted, strict=True):
-        shape[axis] = size
-    return tuple(shape)
+def _resized_alike(cx: NodeContext, policy: str, axes: tuple[int, ...], **attrs: Any) -> Value:
+    """One scale for all axes that are named, the least or the largest that the sizes ask for; halves are rounded up."""
+    shape, wanted = cx.shape(), cx.dims(3, "sizes")
+    pairs = [(shape[axis], size) for axis, size in zip(axes, wanted, strict=True)]
+    known = [(dim, size) for dim, size in pairs if isinstance(dim, int) and isinstance(size, int)]
+    if len(known) != len(pairs):
+        raise Unsupported(f"its keep_aspect_ratio_policy {policy} needs static dimensions")
+    if policy not in ("not_larger", "not_smaller"):
+        raise Unsupported(f"its keep_aspect_ratio_policy is {policy}, expected stretch, not_larger or not_smaller")
+    choose = min if policy == "not_larger" else max
+    under, over = choose((pair for pair in known if pair[0]), key=lambda pair: pair[1] / pair[0], default=(1, 1))
+    sizes = replaced_all(shape, axes, [(2 * dim * over + under) // (2 * under) for dim, _ in known])
+    scales = _spread((over / under,) * len(axes), axes, len(shape), 1.0)
+    if sizes == shape and (over == under or 0 in sizes) and attrs["coordinate"] != "tf_crop_and_resize":
+        return cx.x()
+    return cx.put(Resize(cx.x(), sizes=sizes, scales=() if 0 in sizes else scales, mode=_mode(cx), **attrs))
+
+
+def replaced_all(shape: Shape, axes: Iterable[int], sizes: Iterable[Dim]) -> Shape:
+    """The shape with other sizes for some axes."""
+    changed = dict(zip(axes, sizes, strict=True))
+    return tuple(changed.get(axis, dim) for axis, dim in enumerate(shape))
 
 
 HANDLERS: dict[str, Handler] = {"Resize": resize, "Upsample": upsample}

@@ -31,6 +31,17 @@ def axes_of(cx: NodeContext, position: int, since: int) -> tuple[int, ...] | Non
     return cx.integers("axes") if cx.attribute("axes") is not None else None
 
 
+def reduced_axes(cx: NodeContext, rank: int, since: int) -> tuple[int, ...]:
+    """The axes of a reduction, which are an input from opset `since` on: all where none are said, unless told else.
+
+    No axes at all are left: each element is reduced by itself (and squared, say). Before `since` [] says none too.
+    """
+    axes = axes_of(cx, 1, since)
+    if axes:
+        return canonical_axes(axes, rank)
+    return () if cx.version >= since and cx.flag("noop_with_empty_axes") else tuple(range(rank))
+
+
 # -- reshape -----------------------------------------------------------------------------------------------------------
 
 

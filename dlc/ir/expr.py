@@ -461,7 +461,9 @@ def _substituted(atom: Compound, replacements: tuple[Expr | int | None, ...]) ->
     return FOLD[atom.kind](atom.left.substitute(values), atom.right.substitute(values))
 
 
-_NUMBERS: dict[str, Callable[[int, int], int]] = {"//": operator.floordiv, "%": operator.mod, "min": min, "max": max}
+_NUMBERS: dict[str, Callable[[int, int], int]] = {  # a divisor is a size; where it is 0, as if it were 1
+    "//": lambda a, b: a // (b or 1), "%": lambda a, b: a % (b or 1), "min": min, "max": max
+}  # fmt: skip
 
 
 def _evaluate(atom: Compound, values: Mapping[str, int]) -> int:

@@ -30,6 +30,7 @@ COMMUTATIVE = "commutative"  # the first two operands may change places
 ELEMENTWISE = "elementwise"  # each element of the result depends on the (broadcast) elements at its place alone
 TERMINATOR = "terminator"  # ends a block
 CONSTANT = "constant"  # has no operands and one known value
+COMPARES = "compares"  # its result says how elements compare, with one another or with 0
 FINDS_SIZE = "finds-size"  # its attribute `size` names a dimension that is found out when the op runs
 
 

@@ -7,11 +7,11 @@ import pytest
 from dlc.frontends.load import load_model
 from dlc.ir.eval.interpreter import evaluate
 from dlc.ir.verify import verify
-from tests.frontends import cases_math, cases_nn, cases_recurrent, cases_shape
+from tests.frontends import cases_math, cases_microsoft, cases_nn, cases_recurrent, cases_shape
 from tests.frontends.models import Array, Case
 from tests.tolerances import assert_close
 
-CASES = [*cases_math.CASES, *cases_shape.CASES, *cases_nn.CASES, *cases_recurrent.CASES]
+CASES = [*cases_math.CASES, *cases_shape.CASES, *cases_nn.CASES, *cases_recurrent.CASES, *cases_microsoft.CASES]
 PAIRS = [pytest.param(case, opset, id=f"{case.name}-{opset}") for case in CASES for opset in case.opsets]
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dlc.codegen.emit.half import is_half, narrow, through_f32, widen
+from dlc.codegen.emit.half import is_half, narrow, through_f32, to_odd, widen
+from dlc.codegen.emit.rounding import rounded
 from dlc.codegen.emit.scope import Writer
 from dlc.codegen.emit.types import intrinsic_suffix, number, splat, value_type
 from dlc.errors import InternalError
 from dlc.ir.core import Op
 from dlc.ir.dialects import arith
 from dlc.ir.dialects.arith import same_shape
-from dlc.ir.types import BOOL, F32, SI32, Type, scalar_type
+from dlc.ir.types import BOOL, F32, F64, SI32, Type, scalar_type
 
 # op -> (float, signed, unsigned) instruction
 BINARY: dict[type[Op], tuple[str, str, str]] = {
@@ -63,7 +64,7 @@ def emit_binary(op: Op, w: Writer) -> str:
 def _integer_division(op: Op, w: Writer, left: str, right: str) -> str:
     """LLVM leaves x / 0 and least / -1 undefined and x86 traps on them, so the divisor becomes 1 there.
 
-    ``x / -1`` is ``-x``, which wraps; ``x / 0`` is some number: lanes past a vector's end divide by what they hold.
+    ``x / -1`` is ``-x``, which wraps; ``x / 0`` and its remainder are 0.
     """
     kind = op.operands[0].type
     name, signed = value_type(kind), scalar_type(kind).is_signed
@@ -74,7 +75,11 @@ def _integer_division(op: Op, w: Writer, left: str, right: str) -> str:
     flags, one = value_type(same_shape(kind, BOOL)), splat("1", kind)
     if not signed:
         divisor = w.call(kind, f"llvm.umax.{intrinsic_suffix(kind)}", [(kind, right), (kind, one)])
-        return w.assign(f"{word} {name} {left}, {divisor}")
+        found = w.assign(f"{word} {name} {left}, {divisor}")
+        if isinstance(op, arith.Rem):
+            return found
+        missing = w.assign(f"icmp eq {name} {right}, {splat('0', kind)}")
+        return w.assign(f"select {flags} {missing}, {name} {right}, {name} {found}")
     following = w.assign(f"add {name} {right}, {one}")
     special = w.assign(f"icmp ult {name} {following}, {splat('2', kind)}")
     divisor = w.assign(f"select {flags} {special}, {name} {one}, {name} {right}")
@@ -82,7 +87,8 @@ def _integer_division(op: Op, w: Writer, left: str, right: str) -> str:
     if isinstance(op, arith.Rem):
         return found
     negated = w.assign(f"sub {name} {splat('0', kind)}, {left}")
-    return w.assign(f"select {flags} {special}, {name} {negated}, {name} {found}")
+    masked = w.assign(f"and {name} {negated}, {right}")  # all bits of -1, none of 0
+    return w.assign(f"select {flags} {special}, {name} {masked}, {name} {found}")
 
 
 def _float_remainder(w: Writer, kind: Type, left: str, right: str) -> str:
@@ -92,7 +98,7 @@ def _float_remainder(w: Writer, kind: Type, left: str, right: str) -> str:
     """
     name = value_type(kind)
     quotient = w.assign(f"fdiv {name} {left}, {right}")
-    whole = w.call(kind, f"llvm.trunc.{intrinsic_suffix(kind)}", [(kind, quotient)])
+    whole = rounded(w, "trunc", quotient, kind)
     negated = w.assign(f"fneg {name} {whole}")
     return w.call(kind, f"llvm.fmuladd.{intrinsic_suffix(kind)}", [(kind, negated), (kind, right), (kind, left)])
 
@@ -144,7 +150,10 @@ def emit_intrinsic(op: Op, w: Writer) -> str:
     kind = op.result.type
     if not scalar_type(kind).is_float:
         raise InternalError(f"{op.name} of {kind}", op=op)
-    return w.call(kind, f"llvm.{FLOAT_INTRINSICS[type(op)]}.{intrinsic_suffix(kind)}", [(kind, w.use(op.operands[0]))])
+    word, operand = FLOAT_INTRINSICS[type(op)], w.use(op.operands[0])
+    if word != "sqrt":
+        return rounded(w, word, operand, kind)
+    return w.call(kind, f"llvm.sqrt.{intrinsic_suffix(kind)}", [(kind, operand)])
 
 
 def emit_neg(op: Op, w: Writer) -> str:
@@ -199,7 +208,7 @@ def convert(w: Writer, operand: str, source: Type, target: Type) -> str:
     if is_half(source):
         return convert(w, widen(w, operand, source), same_shape(source, F32), target)
     if is_half(target):
-        return narrow(w, convert(w, operand, source, same_shape(source, F32)), target)
+        return narrow(w, (to_odd if a == F64 else convert)(w, operand, source, same_shape(source, F32)), target)
     if a.is_float and b.is_float:
         word = "fpext" if a.bits < b.bits else "fptrunc"
         return w.assign(f"{word} {value_type(source)} {operand} to {value_type(target)}")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dlc.codegen.emit.scope import Writer
-from dlc.codegen.emit.types import splat, value_type
+from dlc.codegen.emit.types import intrinsic_suffix, splat, value_type
 from dlc.ir.core import Op, Value
 from dlc.ir.dialects.arith import same_shape
 from dlc.ir.types import BOOL, F32, SI32, UI16, Type, scalar_type
@@ -75,6 +75,22 @@ def narrow(w: Writer, text: str, kind: Type) -> str:
     found = (_narrowed_f16 if scalar_type(kind).name == "f16" else _narrowed_bf16)(w, bits, number, wide)
     stored = w.assign(f"trunc {value_type(number)} {found} to {value_type(same_shape(kind, UI16))}")
     return w.assign(f"bitcast {value_type(same_shape(kind, UI16))} {stored} to {value_type(kind)}")
+
+
+def to_odd(w: Writer, text: str, source: Type, wide: Type) -> str:
+    """An f64 as f32, cut; what is not exact ends in a one, so that rounding it again rounds the f64 itself."""
+    number, name, floats = same_shape(wide, SI32), value_type(wide), value_type(source)
+    bits_name, flags = value_type(number), value_type(same_shape(wide, BOOL))
+    near = w.assign(f"fptrunc {floats} {text} to {name}")
+    back = w.assign(f"fpext {name} {near} to {floats}")
+    bits = w.assign(f"bitcast {name} {near} to {bits_name}")
+    size, found = (w.call(source, f"llvm.fabs.{intrinsic_suffix(source)}", [(source, v)]) for v in (text, back))
+    above = w.assign(f"fcmp ogt {floats} {found}, {size}")
+    less = w.assign(f"sext {flags} {above} to {bits_name}")
+    cut = w.assign(f"add {bits_name} {bits}, {less}")
+    differs = w.assign(f"fcmp one {floats} {back}, {text}")
+    last = w.assign(f"zext {flags} {differs} to {bits_name}")
+    return w.assign(f"bitcast {bits_name} {w.assign(f'or {bits_name} {cut}, {last}')} to {name}")
 
 
 def _rounded(w: Writer, bits: str, number: Type, dropped: int) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dlc.codegen.emit import arith, contract, effects, memory, transpose
 from dlc.codegen.emit.control import CONTROL, bounds_within, emit_for
+from dlc.codegen.emit.denormals import keeping_denormals
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.codegen.emit.spread import SpreadEmitter
 from dlc.codegen.emit.teams import TeamEmitter
@@ -20,6 +21,7 @@ from dlc.codegen.emit.types import memory_type
 from dlc.errors import InternalError
 from dlc.ir.chunks import chunk_count, parallel_loops, spread_count
 from dlc.ir.core import Block, Func, Op
+from dlc.ir.denormals import KEEPS_DENORMALS
 from dlc.ir.dialects import buf, loop
 from dlc.ir.dialects.func import Return
 from dlc.ir.expr import Expr, as_expr
@@ -66,8 +68,11 @@ def emit_kernel(func: Func, symbols: Sequence[str], target: Target, name: str | 
     label = name or func.name
     body = "\n".join(f"{b.label}:\n" + "\n".join(f"  {line}" for line in b.lines) for b in w.blocks)
     parameters = "ptr noalias %ctx, ptr noalias %dims, ptr noalias %buffers, i64 %begin, i64 %end, ptr noalias %scratch"
-    text = f"define hidden i32 @{label}({parameters}) #0 {{\n{body}\n}}\n"
-    return EmittedKernel(label, text, tuple(w.declared), chunk_count(func))
+    if func.attrs.get(KEEPS_DENORMALS):
+        text, switches = keeping_denormals(label, parameters, body, target.arch)
+    else:
+        text, switches = f"define hidden i32 @{label}({parameters}) #0 {{\n{body}\n}}\n", ()
+    return EmittedKernel(label, text, (*w.declared, *switches), chunk_count(func))
 
 
 Chunked = dict[loop.For, Expr]  # parallel loops with the number of their first chunk

@@ -1,7 +1,7 @@
 """Scalar arithmetic of the loop level. Every op also works lane by lane on vectors.
 
-Integers wrap around; ``div`` and ``rem`` of integers truncate towards zero and a divisor of zero is the caller's
-mistake. Floats follow IEEE 754 with denormals flushed; nothing is reassociated.
+Integers wrap around; ``div`` and ``rem`` of integers truncate towards zero, and by zero both give 0. Floats follow
+IEEE 754 with denormals flushed; nothing is reassociated.
 """
 
 from __future__ import annotations

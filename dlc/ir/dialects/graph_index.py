@@ -9,6 +9,7 @@ from dlc.ir.dialects.shape_rules import DIM, axes_in_range, replaced, tensor
 from dlc.ir.expr import Dim, as_dim, sym
 from dlc.ir.opdef import (
     BOOL_TENSOR,
+    COMPARES,
     FINDS_SIZE,
     INTEGER_TENSOR,
     NUMBER_TENSOR,
@@ -183,7 +184,7 @@ class CumSum(Op):
             yield "c1: axis must be one of x's"
 
 
-@op_def("graph.top_k", traits={PURE, READS_BACK})
+@op_def("graph.top_k", traits={PURE, READS_BACK, COMPARES})
 class TopK(Op):
     """The k largest or smallest elements along `axis` and their indices; of equals the lower index comes first"""
 
@@ -221,7 +222,7 @@ class Counting(Op):
         return tensor(self.operands[0]).elements
 
 
-@op_def("graph.nonzero", traits={FINDS_SIZE})
+@op_def("graph.nonzero", traits={FINDS_SIZE, COMPARES})
 class NonZero(Counting):
     """The indices of elements that are not zero, one column each, in row-major order"""
 
@@ -252,7 +253,7 @@ class Compress(Counting):
         return tensor(self.x).elements if self.axis is None else tensor(self.x).shape[self.axis]
 
 
-@op_def("graph.unique", traits={FINDS_SIZE})
+@op_def("graph.unique", traits={FINDS_SIZE, COMPARES})
 class Unique(Counting):
     """The distinct elements, or slices along `axis`, with the index of the first of each, for each element the index
     of its value, and how often each occurs; sorted, or in the order of the first occurrence

@@ -9,6 +9,7 @@ from dlc.ir.dialects.shape_rules import Shape, broadcast, elementwise_type, tens
 from dlc.ir.opdef import (
     BOOL_TENSOR,
     COMMUTATIVE,
+    COMPARES,
     ELEMENTWISE,
     FLOAT_TENSOR,
     INTEGER_TENSOR,
@@ -337,11 +338,10 @@ class Shrink(Unary):
 
 @op_def("graph.cast", traits=MAP)
 class Cast(Elementwise):
-    """x as another type: floats to integers truncate, numbers to bool compare with 0"""
+    """x as another type: floats to integers truncate and saturate (NaN is 0), numbers to bool compare with 0"""
 
     x = operand(TENSOR)
     to: AttrDef[ScalarType] = attr(kind=ScalarType)
-    saturate = attr(True)
 
     def infer(self) -> tuple[Type, ...]:
         return (elementwise_type(self.operands, self.layout, self.to),)
@@ -446,27 +446,27 @@ class ShiftRight(IntegerBinary):
     """a shifted right by b bits; zeros enter unsigned, the sign bit signed integers"""
 
 
-@op_def("graph.equal", traits=SYMMETRIC)
+@op_def("graph.equal", traits=SYMMETRIC | {COMPARES})
 class Equal(Compare):
     """a == b"""
 
 
-@op_def("graph.less", traits=MAP)
+@op_def("graph.less", traits=MAP | {COMPARES})
 class Less(Compare):
     """a < b"""
 
 
-@op_def("graph.less_equal", traits=MAP)
+@op_def("graph.less_equal", traits=MAP | {COMPARES})
 class LessEqual(Compare):
     """a <= b"""
 
 
-@op_def("graph.greater", traits=MAP)
+@op_def("graph.greater", traits=MAP | {COMPARES})
 class Greater(Compare):
     """a > b"""
 
 
-@op_def("graph.greater_equal", traits=MAP)
+@op_def("graph.greater_equal", traits=MAP | {COMPARES})
 class GreaterEqual(Compare):
     """a >= b"""
 

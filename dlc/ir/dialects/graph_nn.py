@@ -21,6 +21,7 @@ from dlc.ir.dialects.shape_rules import (
 )
 from dlc.ir.expr import as_dim, as_expr
 from dlc.ir.opdef import (
+    COMPARES,
     FLOAT_TENSOR,
     INTEGER_TENSOR,
     NUMBER_TENSOR,
@@ -255,7 +256,7 @@ class Reduce(Placed):
             yield "c2: axes must be axes of x, each once"
 
 
-@op_def("graph.arg_reduce", traits={PURE})
+@op_def("graph.arg_reduce", traits={PURE, COMPARES})
 class ArgReduce(Op):
     """The index of the maximum or minimum along `axis`; of equals the first, or the last"""
 
@@ -305,7 +306,7 @@ class LogSoftmax(AlongAxis):
     """x - log(sum(exp(x))) along `axis`"""
 
 
-@op_def("graph.hardmax", traits={PURE})
+@op_def("graph.hardmax", traits={PURE, COMPARES})
 class Hardmax(AlongAxis):
     """1 at the first maximum along `axis`, 0 elsewhere"""
 

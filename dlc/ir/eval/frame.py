@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dlc.errors import InternalError, UserError
 from dlc.ir.core import Block, Op, Value
+from dlc.ir.eval.conversion import converted
 from dlc.ir.expr import Dim, Expr, as_expr, const
 from dlc.ir.pool import ConstantPool
 from dlc.ir.requirements import AT_LEAST, requirements
@@ -149,7 +150,7 @@ def settled(frame: Frame, op: Op, wanted: Type, found: Array) -> Array:
         raise InternalError(f"{op.name} gave an array for a value of type {wanted}", op=op)
     if not frame.symbols.learn(wanted.shape, array.shape):
         raise InternalError(f"{op.name} gave the shape {array.shape} for a value of type {wanted}", op=op)
-    return array.astype(wanted.scalar.dtype, copy=False)
+    return converted(array, wanted.scalar)
 
 
 def checked_feed(name: str, wanted: Type, given: Array, symbols: Symbols) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dlc.ir.core import Op
 from dlc.ir.dialects import graph_math as ops
+from dlc.ir.eval.conversion import converted
 from dlc.ir.eval.frame import Array, Meaning
 from dlc.ir.types import STRING
 
@@ -117,20 +118,7 @@ def cast(op: ops.Cast, x: Array) -> Array:
         return np.array([number_text(item) for item in x.reshape(-1)], object).reshape(x.shape)
     if x.dtype == object:
         x = x.astype(np.float64) if dtype.kind not in "iu" else x.astype(np.int64)
-    if x.dtype.kind == "f" and dtype.kind in "iu":
-        return truncated(x, dtype, op.saturate)
-    return x.astype(dtype)
-
-
-def truncated(x: Array, dtype: np.dtype, saturate: bool) -> Array:
-    """Floats as integers, towards zero; what does not fit becomes the nearest bound, NaN 0 (else unspecified)."""
-    whole = np.trunc(x).astype(np.float64)
-    if not saturate:
-        return whole.astype(dtype)
-    limits = np.iinfo(dtype)
-    inside = (whole >= float(limits.min)) & (whole < float(limits.max) + (dtype.itemsize < 8))
-    edge = np.where(whole > 0, limits.max, np.where(whole < 0, limits.min, 0)).astype(dtype)
-    return np.where(inside, np.where(inside, whole, 0).astype(dtype), edge)
+    return converted(x, op.to)
 
 
 def number_text(item: np.generic | object) -> str:

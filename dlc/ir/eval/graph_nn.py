@@ -13,6 +13,7 @@ from dlc.ir.core import Op
 from dlc.ir.dialects import graph_nn as ops
 from dlc.ir.eval import graph_window
 from dlc.ir.eval.frame import Array, Meaning
+from dlc.ir.eval.graph_math import div
 
 
 def matmul(op: ops.MatMul, a: Array, b: Array) -> Array:
@@ -42,7 +43,8 @@ def total(x: Array, axes: Axes) -> Array:
 
 def mean(x: Array, axes: Axes) -> Array:
     count = int(np.prod([x.shape[axis] for axis in axes]))
-    return total(x, axes) / count if x.dtype.kind == "f" else np.trunc(total(x, axes) / max(count, 1))
+    found = total(x, axes)
+    return found / count if x.dtype.kind == "f" else div(found, found.dtype.type(count))
 
 
 def largest(x: Array, axes: Axes) -> Array:

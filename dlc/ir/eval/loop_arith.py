@@ -16,9 +16,10 @@ import numpy as np
 from dlc.errors import InternalError
 from dlc.ir.core import Op
 from dlc.ir.dialects import arith
+from dlc.ir.eval.conversion import converted
 from dlc.ir.eval.frame import Array, Frame, Run
 from dlc.ir.eval.loop_exprs import number
-from dlc.ir.types import INDEX, ScalarType, Type, VectorType, scalar_type
+from dlc.ir.types import INDEX, Type, VectorType, scalar_type
 
 Meaning = Callable[..., object]  # (*operands)
 
@@ -52,7 +53,7 @@ def typed(content: object) -> Array | np.generic:
 
 
 def divide(x: Array, y: Array) -> Array:
-    """Integers truncate towards zero; by zero gives 0 here, and when compiled a value not to be relied on."""
+    """Integers truncate towards zero; by zero gives 0."""
     if x.dtype.kind in "iu":
         return (x - np.fmod(x, y)) // np.where(y == 0, y.dtype.type(1), y) * (y != 0)
     return x / y
@@ -75,22 +76,6 @@ COMPARISONS: dict[str, Meaning] = {
 }  # fmt: skip
 
 
-def convert(content: object, to: ScalarType) -> Array:
-    """Float to integer truncates and saturates (NaN gives 0), integers wrap, to bool is ``!= 0``."""
-    array = np.asarray(typed(content))
-    if to.name == "bool":
-        return array != 0
-    if to.is_float or array.dtype.kind in "iub":
-        return array.astype(to.dtype)
-    limits = np.iinfo(to.dtype)
-    whole = np.trunc(np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
-    inside = (whole > float(limits.min)) & (whole < float(limits.max))  # both are rounded to even powers of two
-    clipped = np.where(whole > 0, limits.max, limits.min).astype(to.dtype)
-    return np.where(inside, np.where(inside, whole, 0).astype(to.dtype), np.where(whole == 0, 0, clipped)).astype(
-        to.dtype
-    )
-
-
 # -- ops with attributes -----------------------------------------------------------------------------------------------
 
 
@@ -110,7 +95,7 @@ def run_compare(frame: Frame, op: Op, args: list[object]) -> list[object]:
 def run_cast(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, arith.Cast):
         raise InternalError(f"{op.name} is no cast", op=op)
-    return [exact(convert(args[0], op.to), op.results[0].type)]
+    return [exact(converted(np.asarray(typed(args[0])), op.to), op.results[0].type)]
 
 
 def run_bitcast(frame: Frame, op: Op, args: list[object]) -> list[object]:

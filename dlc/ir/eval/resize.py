@@ -43,7 +43,7 @@ def coordinates(op: Resize, axis: int, before: int, after: int, scale: float) ->
         case "half_pixel":
             return half_pixel
         case "half_pixel_symmetric":
-            return before / 2 * (1 - after / (scale * before)) + half_pixel
+            return before / 2 * (1 - after / (scale * before)) + (at + 0.5) / scale - 0.5
         case "pytorch_half_pixel":
             return half_pixel if after > 1 else at * 0
         case "align_corners":

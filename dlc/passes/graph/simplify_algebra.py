@@ -291,9 +291,12 @@ class CastOfCast(Pattern[Cast]):
     def rewrite(self, op: Cast, rw: Rewriter) -> NoMatch | None:
         if (inner := op.x.defined_by(Cast)) is None:
             return NoMatch("x is no cast")
-        if not holds_all(tensor(inner.x).scalar, tensor(op.x).scalar):
+        source, between = tensor(inner.x).scalar, tensor(op.x).scalar
+        if not holds_all(source, between):
             return NoMatch("the inner cast may lose something")
-        rw.replace(op, rw.insert(Cast(inner.x, to=op.to, saturate=op.saturate, layout=op.layout), inner).result)
+        if source.is_integer and between.is_float and op.to.is_integer and not holds_all(source, op.to):
+            return NoMatch("floats saturate as integers, and integers wrap around")
+        rw.replace(op, rw.insert(Cast(inner.x, to=op.to, layout=op.layout), inner).result)
         return None
 
 

@@ -15,6 +15,7 @@ from dlc.ir.core import Block, Func, Op, Region, Value
 from dlc.ir.dialects import buf, graph_flow, graph_shape
 from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_index import Counting
+from dlc.ir.dialects.graph_math import Cast
 from dlc.ir.expr import Expr, as_expr, const
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.pool import ConstantPool
@@ -38,7 +39,7 @@ def tensor_type(value: Value) -> TensorType:
 
 
 def computing_type(kind: TensorType) -> ScalarType:
-    """The type in which a tensor's elements are computed with: half precision is only a way to store."""
+    """The type in which a tensor's elements are computed with: half precision is only a way to store, and to cast."""
     return F32 if kind.scalar.name in ("f16", "bf16") else kind.scalar
 
 
@@ -150,11 +151,18 @@ class GroupLowering:
             shape = tensor_type(operand).shape
             tail = index[len(index) - len(shape) :]
             at = [const(0) if extent == 1 else i for extent, i in zip(shape, tail, strict=True)]
-            arguments.append(self.value_at(operand, at))
+            argument = self.value_at(operand, at)
+            arguments.append(self.rounded(argument, operand) if isinstance(op, Cast) else argument)
         name = op.name.removeprefix("graph.")
         attributes = self.attributes(op)
-        result = self.elaborator.function(name, arguments, attributes)
-        return self.elaborator.emit.scalar(result, computing_type(tensor_type(op.result)))
+        kind = computing_type(tensor_type(op.result))
+        result = self.elaborator.emit.scalar(self.elaborator.function(name, arguments, attributes), kind)
+        return self.elaborator.emit.cast(result, kind)
+
+    def rounded(self, scalar: Scalar, value: Value) -> Scalar:
+        """An element of `value` as its type holds it, where it may have been computed wider."""
+        emit, kind = self.elaborator.emit, tensor_type(value)
+        return emit.cast(emit.cast(scalar, kind.scalar), computing_type(kind))
 
     def index_map(self, op: Op, index: list[Expr]) -> Scalar:
         """The element of a tensor that is another one's, elsewhere: its kernel is one store, read at `index`."""

@@ -17,6 +17,7 @@ from typing import ClassVar
 from dlc.errors import InternalError, UserError
 from dlc.ir.chunks import chunk_count
 from dlc.ir.core import Block, Func, Location, Module, Op, Region, Value
+from dlc.ir.denormals import KEEPS_DENORMALS
 from dlc.ir.dialects import graph_flow, graph_shape, run
 from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_index import Counting
@@ -31,6 +32,7 @@ from dlc.passes.graph.choose_layout import copy_group
 from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of, views
 from dlc.passes.loop.transpose import STORES_AGAIN
 from dlc.passes.lower.checks import checks
+from dlc.passes.lower.denormals import keeps_denormals
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
 from dlc.passes.lower.in_place import replaceable
@@ -227,6 +229,8 @@ class _Lowering:
             lowered.func.attrs["operations"] = operations(group)
             if (own := performed(group)) != lowered.func.attrs["operations"]:
                 lowered.func.attrs["performed"] = own
+            if keeps_denormals(group):
+                lowered.func.attrs[KEEPS_DENORMALS] = True
             self.add(lowered.func, tuple(found))
             self.kernels[key] = name
         self.append_call(self.kernels[key], [*inputs, *results], len(results), group.loc, tuple(found))

@@ -15,7 +15,7 @@ from dlc.ir.access import renamed
 from dlc.ir.core import Block, Location, Op, Value
 from dlc.ir.dialects import arith
 from dlc.ir.expr import Expr, as_expr, maximum, minimum, sym
-from dlc.ir.types import BOOL, F32, INDEX, SI64, ScalarType
+from dlc.ir.types import BF16, BOOL, F16, F32, INDEX, SI64, ScalarType
 from dlc.record import record
 
 OpT = TypeVar("OpT", bound=Op)
@@ -111,7 +111,13 @@ class Emitter:
     # -- arithmetic --------------------------------------------------------------------------------------------------
 
     def cast(self, value: Scalar, kind: ScalarType) -> Scalar:
-        return value if value.type == kind else Scalar(self.add(arith.Cast(value.value, to=kind)).result)
+        """`value` in the type `kind`; a half that was widened is itself again."""
+        if value.type == kind:
+            return value
+        inner = value.value.defined_by(arith.Cast)
+        if kind in (F16, BF16) and inner is not None and inner.x.type == kind and value.type == F32:
+            return Scalar(inner.x)
+        return Scalar(self.add(arith.Cast(value.value, to=kind)).result)
 
     def unary(self, op: type[Op], value: Scalar) -> Scalar:
         return Scalar(self.add(op(value.value)).result)

@@ -44,7 +44,7 @@ def group(types: list[TensorType], build: Build) -> graph_flow.Group:
 
 
 def matmul(rows: int, inner: int, columns: int, target: Target) -> tuple[graph_flow.Group, int]:
-    panels = panel_layout(2, panel_columns(rows, columns, target))
+    panels = panel_layout(2, panel_columns(rows, 4 * inner, columns, target))
     types = [TensorType((rows, inner), F32), TensorType((inner, columns), F32, panels), TensorType((columns,), F32)]
 
     def build(b: Builder, a: list[Value]) -> Value:

@@ -45,6 +45,7 @@ class Facts:
     load_ports: int
     caches: CacheSizes
     cache_line: int
+    l1_way_bytes: int  # addresses so far apart share a set of the first level
     page_bytes: int
     dots: tuple[Dot, ...]  # widest group first
 
@@ -142,6 +143,7 @@ def vector_unit(arch: Arch, features: frozenset[str]) -> VectorUnit:
 def facts_of(arch: Arch, features: frozenset[str], caches: CacheSizes | None, datapath: int | None) -> Facts:
     """Everything the tables say about a machine; `caches` and `datapath` where its own are known."""
     unit = vector_unit(arch, features)
+    caches = caches or typical_caches(arch, features)
     return Facts(
         vector_bits=unit.bits,
         datapath_bits=datapath or unit.bits,
@@ -153,8 +155,9 @@ def facts_of(arch: Arch, features: frozenset[str], caches: CacheSizes | None, da
         fma_ports=unit.fma_ports,
         fma_latency=unit.fma_latency,
         load_ports=2,
-        caches=caches or typical_caches(arch, features),
+        caches=caches,
         cache_line=64,
+        l1_way_bytes=min(4096, caches.l1) if arch == "x86-64" else caches.l1 // 4,  # indexed within a page; 4 ways
         page_bytes=4096,
         dots=tuple(dot for dot in DOTS[arch] if dot.feature in features),
     )

@@ -67,7 +67,7 @@ def conv(draw: Draw, growing: Growing) -> Op | None:
     if not fits_window(growing, kind, window):
         return None
     channels = growing.size(kind.shape[1])
-    groups = draw(st.sampled_from((1, channels)))
+    groups = draw(st.sampled_from((1, max(1, channels))))
     listed = None
     if channels and draw(st.booleans()):
         chosen = draw(st.lists(st.integers(0, channels - 1), min_size=1, max_size=4))
@@ -83,7 +83,7 @@ def conv_transpose(draw: Draw, growing: Growing) -> Op | None:
     kind = tensor(x)
     window = tuple(draw(st.integers(2, 3)) for _ in kind.shape[2:])
     channels = growing.size(kind.shape[1])
-    groups = draw(st.sampled_from((1, channels)))
+    groups = draw(st.sampled_from((1, max(1, channels))))
     w = growing.weight(channels, draw(st.integers(1, 3)), *window)
     attrs = window_attrs(draw, len(window)) if min(map(growing.size, kind.shape[2:])) > 1 else {}
     return growing.add(ops.ConvTranspose(x, w, groups=groups, **attrs))

@@ -15,6 +15,7 @@ from dlc.ir.eval.frame import Symbols
 from dlc.ir.eval.interpreter import evaluate, evaluate_op
 from dlc.ir.expr import Expr, sym
 from dlc.ir.opdef import ELEMENTWISE, PURE, op_def, operand
+from dlc.ir.parser import parse_module
 from dlc.ir.pool import ConstantPool
 from dlc.ir.types import BF16, F32, TensorType, Type
 
@@ -111,3 +112,19 @@ def test_a_guard_compares_sizes() -> None:
     ):
         with pytest.raises(UserError, match=words):
             evaluate(module, [np.zeros(shape, np.float32)])
+
+
+def test_a_name_that_the_code_has_a_number_for_comes_from_the_declared_type() -> None:
+    """Where an equation makes `n` 3, types have 3 and the guard still has n."""
+    text = """dlc 1
+module @m {
+  func @main(%x: buffer<3xf32, input>, %y: buffer<3xf32, output>) -> () attrs {
+    inputs = ["x"], outputs = ["y"], declared = [tensor<[n]xf32>]
+  } {
+    run.check() {left = <3>, right = <n>, message = "n must be 3"} : () -> ()
+    func.return() : () -> ()
+  }
+}
+"""
+    (y,) = evaluate(parse_module(text, ConstantPool()), [np.zeros(3, np.float32)])
+    assert y.shape == (3,)

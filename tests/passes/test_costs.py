@@ -1,10 +1,26 @@
 """What algorithms are predicted to cost follows what a machine is said to be."""
 
+import numpy as np
 import pytest
 
+from dlc.ir.core import Block, Builder, Func, Module, Region
+from dlc.ir.dialects.func import Return
+from dlc.ir.dialects.graph_flow import Group, Yield
+from dlc.ir.dialects.graph_nn import Conv, MatMul
+from dlc.ir.dialects.graph_shape import Constant
+from dlc.ir.expr import sym
+from dlc.ir.pool import ConstantPool
+from dlc.ir.printer import print_module
+from dlc.ir.types import F32, TensorType
+from dlc.kernel_language.library import standard_library
+from dlc.passes.base import PassContext
 from dlc.passes.graph.conv_costs import FROM_MEMORY, ConvSize, part_cycles, predicted, tile_total, winograd_plan
+from dlc.passes.graph.layouts import panel_layout
 from dlc.passes.graph.strassen_costs import strassen_plan
-from dlc.passes.lower.tiles import PANELS, best_image_tile, best_tile
+from dlc.passes.graph.winograd import Winograd
+from dlc.passes.loop.split import parts_of_unknown
+from dlc.passes.lower.group import GroupLowering
+from dlc.passes.lower.tiles import PANELS, Multiple, best_image_tile, best_rows, best_tile, rows_in_l1
 from dlc.target import Target
 
 WIDE = Target.parse("x86-64-v4@l1=48K,l2=2M,l3=32M")
@@ -53,3 +69,46 @@ def test_plans_for_huge_images_take_no_time() -> None:
 
 def test_an_empty_image_has_a_tile_too() -> None:
     assert all(best_image_tile(*size, 4, WIDE).cost > 0 for size in ((0, 3), (3, 0), (0, 0)))
+
+
+def test_rows_that_share_a_set_of_the_cache_make_lower_tiles() -> None:
+    """13 rows of 1024 floats, each a page after the other, do not fit a set of 8 (32 KiB) or 12 (48 KiB) lines."""
+    small = Target.parse("x86-64-v4@l1=32K,l2=1M,l3=32M,datapath=256")
+    assert [rows_in_l1(stride, small) for stride in (4096, 12288, 2048, 4096 + 64, 1000, None, 0)] == [
+        8, 8, 16, 30, 30, 30, 30]  # fmt: skip
+    assert rows_in_l1(4096, WIDE) == 12
+    assert rows_in_l1(16384, Target.parse("aarch64@l1=64K,l2=1M,l3=32M")) == 4
+    assert panel_rows(1024, small) <= 8 < panel_rows(1000, small)
+
+
+def panel_rows(depth: int, target: Target) -> int:
+    """Rows of the tiles of a product of 128 rows, as the kernel has them."""
+    x, w = TensorType((128, depth), F32), TensorType((depth, 256), F32, panel_layout(2, 32))
+    outer, body = Block([x, w]), Block([x, w])
+    Builder(body).insert(Yield(Builder(body).insert(MatMul(*body.args)).result))
+    group = Builder(outer).insert(Group(*outer.args, kernel="k", regions=[Region([body])]))
+    return int(GroupLowering(group, standard_library(), target, ConstantPool()).lower("k").chosen["rows"])
+
+
+@pytest.mark.parametrize("target", [WIDE, NARROW, Target.parse("x86-64-v3"), Target.parse("aarch64")])
+def test_tiles_of_an_unknown_multiple_leave_no_rest(target: Target) -> None:
+    """Rows that come by 4 or by 197 are not cut so that single rows are left over."""
+    for divisor in (4, 16, 64, 197, 196):
+        rows = best_rows(Multiple(divisor), 2, target, PANELS)
+        for times in (1, 2, 3, 8):
+            parts = parts_of_unknown(divisor * times, rows)
+            assert sum(size * count for size, count in parts) == divisor * times
+            assert not any(size == 1 for size, _ in parts), (divisor, times, rows)
+
+
+def test_an_unknown_number_of_images_is_cut_into_phases_too() -> None:
+    pool = ConstantPool()
+    block = Block([TensorType((sym("b"), 3, 224, 224), F32)])
+    builder = Builder(block)
+    kind = TensorType((64, 3, 7, 7), F32)
+    w = builder.insert(Constant(value=pool.add(np.zeros(kind.shape, np.float32)), type=kind)).result
+    builder.insert(Return(builder.insert(Conv(block.args[0], w, strides=(2, 2), pads=(3,) * 4)).result))
+    main = Func("main", Region([block]), (TensorType((sym("b"), 64, 112, 112), F32),))
+    module = Module(pool, {"main": main})
+    Winograd().run(module, PassContext(NARROW, pool))
+    assert "window = 4" in print_module(module)

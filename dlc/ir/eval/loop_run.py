@@ -20,10 +20,11 @@ from dlc.ir.eval.loop_effects import Unshaped, open_symbols, room, settle, shape
 from dlc.ir.eval.loop_exprs import compiled
 from dlc.ir.eval.loop_memory import fresh, memory
 from dlc.ir.expr import Expr, as_expr
+from dlc.ir.guards import declared_types
 from dlc.ir.packing import pack
 from dlc.ir.pool import ConstantPool, DenseRef
 from dlc.ir.size_bounds import upper_bounds
-from dlc.ir.types import BufferType
+from dlc.ir.types import BufferType, TensorType
 
 KERNEL_RUNS: dict[type[Op], Run] = {
     **loop_arith.RUNS, **loop_control.RUNS, **loop_effects.RUNS, **loop_memory.RUNS, **loop_vector.RUNS,
@@ -157,6 +158,9 @@ def evaluate_main(module: Module, func: Func, feeds: Sequence[Array]) -> list[Ar
             if last and not fits:
                 found = f"{array.dtype} of shape {list(array.shape)}"
                 raise UserError(f"input {names[number]!r}: expected {kind}, got {found}")
+    for kind, array in zip(declared_types(func), inputs.values(), strict=True):
+        if isinstance(kind, TensorType):
+            symbols.learn(kind.shape, array.shape)  # names that the code's own types have something else for
     given: dict[int, Array | Unshaped] = {**inputs}
     for number, arg in enumerate(func.args):
         if number not in given and isinstance(arg.type, BufferType):

@@ -142,7 +142,8 @@ class _Worker:
         if isinstance(root, WinogradInput):
             self.results(group, False)
             return
-        columns = panel_columns(root.part, tensor_type(root.u).shape[2], self.target)
+        rows_apart = 0  # of arrays that winograd.kernel lays so
+        columns = panel_columns(root.part, rows_apart, tensor_type(root.u).shape[2], self.target)
         self.set_operand(group, root.u, panel_layout(3, columns))
         self.results(group, True)
 
@@ -194,7 +195,7 @@ class _Worker:
 
     def matmul(self, group: graph_flow.Group, root: graph_nn.MatMul) -> None:
         a, b = tensor_type(root.a), tensor_type(root.b)
-        columns = panel_columns(a.shape[-2], b.shape[-1], self.target)
+        columns = panel_columns(a.shape[-2], a.shape[-1] * a.scalar.bytes, b.shape[-1], self.target)
         weight = outer_of(group, root.b).defined_by(graph_shape.Constant) is not None
         if 1 in b.shape[-2:] or (a.shape[-2] == 1 and not weight):  # read once, if at all: a copy would cost more
             self.results(group, False)

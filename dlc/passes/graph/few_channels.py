@@ -11,10 +11,11 @@ from __future__ import annotations
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_nn import Conv
 from dlc.ir.dialects.graph_shape import Pad, Reshape, Transpose
-from dlc.ir.dialects.shape_rules import per_axis, spatial_pads
+from dlc.ir.dialects.shape_rules import per_axis, spatial_pads, tensor
 from dlc.ir.rewrite import NoMatch, Pattern, Rewriter
-from dlc.passes.graph.constants import known_shape, static_shape
-from dlc.passes.graph.conv_costs import ConvSize, direct_cycles, moved_cycles
+from dlc.ir.typical import IMAGES
+from dlc.passes.graph.constants import static_shape
+from dlc.passes.graph.conv_costs import ConvSize, direct_cycles, known, moved_cycles
 from dlc.passes.graph.winograd_ops import best_plan, convolved, hindrance
 from dlc.record import record
 from dlc.target import Target
@@ -29,8 +30,8 @@ class ConvOfFewChannels(Pattern[Conv]):
     error: float
 
     def rewrite(self, op: Conv, rw: Rewriter) -> NoMatch | None:
-        x, w, y = static_shape(op.x), static_shape(op.w), static_shape(op.result)
-        if x is None or w is None or y is None or len(x) != 4 or not all((*x, *y)):
+        x, w, y = image_size(op.x), static_shape(op.w), image_size(op.result)
+        if x is None or w is None or y is None or not all((*x, *y)):
             return NoMatch("not of two axes, of sizes that are not known, or empty")
         if problem := hindrance(op):
             return NoMatch(problem)
@@ -54,6 +55,13 @@ class ConvOfFewChannels(Pattern[Conv]):
         pads = (down.before, across.before, down.after, across.after)
         rw.replace(op, convolved(rw, image, weights, pads, size, plan))
         return None
+
+
+def image_size(value: Value) -> tuple[int, ...] | None:
+    """The shape of images (N, C, H, W), of as many as usual where their number is not known; None for other shapes."""
+    shape = tensor(value).shape
+    size = tuple(dim for dim in (known(shape[0], IMAGES), *shape[1:]) if isinstance(dim, int)) if shape else ()
+    return size if len(shape) == 4 == len(size) else None
 
 
 @record
@@ -80,7 +88,7 @@ def phase_axis(window: int, padding: int, extent: int, results: int) -> PhaseAxi
 
 def phases(rw: Rewriter, value: Value) -> Value:
     """(N, C, H, W) → (N, 4 C, H / 2, W / 2)"""
-    images, channels, rows, columns = known_shape(value)
+    images, channels, rows, columns = tensor(value).shape
     high, wide = rows // PHASES, columns // PHASES
     apart = rw.insert(Reshape(value, shape=(images, channels, high, PHASES, wide, PHASES))).result
     woven = rw.insert(Transpose(apart, perm=(0, 1, 3, 5, 2, 4))).result

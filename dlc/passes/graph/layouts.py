@@ -11,7 +11,7 @@ from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, result_s
 from dlc.ir.expr import Dim
 from dlc.ir.types import Layout, TensorType
 from dlc.passes.graph.joined import concat_of, first_of, may_share, slice_of
-from dlc.passes.lower.tiles import PANELS, best_tile
+from dlc.passes.lower.tiles import PANELS, best_tile, extent_of, rows_in_l1
 from dlc.record import record
 from dlc.target import Target
 
@@ -101,12 +101,15 @@ def weight_layout(op: graph_nn.Conv, kind: str, inputs: int, outputs: int) -> La
     return Layout(tuple(range(rank)), blocks)
 
 
-def panel_columns(rows: Dim, columns: Dim, target: Target) -> int:
-    """Columns of a panel of the right operand of a matrix product: a multiple of the vector's lanes."""
+def panel_columns(rows: Dim, row_bytes: Dim, columns: Dim, target: Target) -> int:
+    """Columns of a panel of the right operand of a matrix product: a multiple of the vector's lanes.
+
+    `row_bytes`: how far apart the rows of the left operand start.
+    """
     lanes = target.facts.vector_bits // 32
     blocks = -(-columns // lanes) if isinstance(columns, int) else 3
-    extent = rows if isinstance(rows, int) else None
-    return lanes * best_tile(extent, max(1, blocks), target, PANELS).vectors
+    most = rows_in_l1(row_bytes if isinstance(row_bytes, int) else None, target)
+    return lanes * best_tile(extent_of(rows), max(1, blocks), target, PANELS, most).vectors
 
 
 def panel_layout(rank: int, columns: int, group: int = 1) -> Layout:

@@ -74,7 +74,7 @@ class DeepProduct(Pattern[MatMul]):
         """How many products it takes until each fits the cache."""
         rows = a.shape[-2]
         row_bytes = typical(rows, self.batches) * b.scalar.bytes
-        panel_bytes = panel_columns(rows, b.shape[-1], self.target) * b.scalar.bytes
+        panel_bytes = panel_columns(rows, depth * a.scalar.bytes, b.shape[-1], self.target) * b.scalar.bytes
         if row_bytes * depth < self.cache // 2:  # few rows: panels may pass by
             return 1
         parts = -(-(row_bytes + 2 * panel_bytes) * depth // self.cache)

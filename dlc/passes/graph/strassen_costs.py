@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlc.ir.dialects.graph_strassen import PRODUCTS
 from dlc.passes.graph.conv_costs import FROM_MEMORY, TILE_START
-from dlc.passes.lower.tiles import PANEL_VECTORS, PANELS, best_rows, best_tile, tile_cycles
+from dlc.passes.lower.tiles import PANEL_VECTORS, PANELS, best_rows, best_tile, rows_in_l1, tile_cycles
 from dlc.record import record
 from dlc.target import Target
 
@@ -28,7 +28,7 @@ class StrassenPlan:
 
 def matmul_cycles(rows: int, depth: int, columns: int, target: Target) -> float:
     """rows x depth by depth x columns, with its weights in panels."""
-    tile = best_tile(rows, -(-columns // target.facts.lanes(32)), target, PANELS)
+    tile = best_tile(rows, -(-columns // target.facts.lanes(32)), target, PANELS, rows_in_l1(4 * depth, target))
     starts = -(-rows // tile.rows) * -(-columns // (target.facts.lanes(32) * tile.vectors))
     return max(tile.cost * depth + TILE_START * starts, depth * columns * 4 / FROM_MEMORY)
 
@@ -43,7 +43,7 @@ def strassen_plan(rows: int, depth: int, columns: int, target: Target) -> Strass
     blocks = columns // (2 * lanes)
     plans = []
     for vectors in (n for n in range(1, PANEL_VECTORS + 1) if blocks % n == 0):
-        height = best_rows(half, vectors, target, PANELS)
+        height = best_rows(half, vectors, target, PANELS, rows_in_l1(2 * depth, target))
         tiles = -(-half // height)
         parts = -(-tiles // MOST_TILES)
         cycles = strassen_cycles(height, tiles, vectors, blocks // vectors, depth // 2, target)

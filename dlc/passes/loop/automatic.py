@@ -90,6 +90,19 @@ def block_period(access: buf.Load | buf.Store, variable: Value) -> int:
     return periods.pop() if len(periods) == 1 else 0
 
 
+def byte_stride(access: buf.Load | buf.Store, variable: Value) -> int | None:
+    """Bytes between the places of two neighbouring iterations; None where that is not one known number."""
+    kind, names = access.buffer.type, _names(access, variable)
+    if not isinstance(kind, BufferType) or len(names) != 1:
+        return None
+    total = as_expr(0)
+    for expr, step in zip(access.at, kind.strides(), strict=True):
+        if not expr.is_linear_in(names[0]):
+            return None
+        total += expr.coefficient(names[0]) * step
+    return total.value * kind.element.bytes if total.is_const else None
+
+
 def _motion(access: buf.Load | buf.Store, variable: Value) -> str:
     """How the access moves with the variable: ``still``, ``unit`` (element by element), or ``far``."""
     names = _names(access, variable)

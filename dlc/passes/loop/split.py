@@ -144,6 +144,19 @@ def even_parts(extent: int, limit: int) -> tuple[int, int]:
     return (small + 1, extra) if extra else (small, count)
 
 
+def parts_of_unknown(extent: int, limit: int) -> list[tuple[int, int]]:
+    """(size, how many) of the parts that `split_evenly` cuts a loop into that is so long, which it does not know."""
+    found, left = [], extent
+    if limit > 1:
+        shorter = min(-extent % limit, extent // (limit - 1))
+        whole, left = divmod(extent - shorter * (limit - 1), limit)
+        found = [(limit, whole), (limit - 1, shorter)]
+    while (limit := limit // 2) > 1:
+        found.append((limit, left // limit))
+        left %= limit
+    return [(size, count) for size, count in (*found, (1, left)) if count]
+
+
 def least_blocks(extent: Expr, factor: int) -> int:
     """How many blocks of at most `factor` fill `extent` at least, if it is not 0."""
     return -(-gcd(*(number for _, number in extent.terms)) // factor)

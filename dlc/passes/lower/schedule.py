@@ -9,7 +9,7 @@ from dlc.ir.core import Func, Op, Value
 from dlc.ir.dialects import buf, loop
 from dlc.ir.expr import Expr
 from dlc.kernel_language import syntax as s
-from dlc.passes.loop.automatic import block_period, schedule_automatically, share_all_or_nothing
+from dlc.passes.loop.automatic import block_period, byte_stride, schedule_automatically, share_all_or_nothing
 from dlc.passes.loop.cleanup import clean, contract_multiply_add
 from dlc.passes.loop.contract import contract
 from dlc.passes.loop.fuse import fuse
@@ -29,14 +29,19 @@ from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Frame
 from dlc.passes.lower.scalars import UnknownSize, as_int
 from dlc.passes.lower.tiles import (
+    MOST_ROWS,
     PANELS,
+    UNKNOWN,
+    Extent,
     Tile,
     best_image_tile,
     best_rows,
     best_team,
     best_tile,
     depthwise_columns,
+    extent_of,
     image_tiles,
+    rows_in_l1,
     tiles_by_vectors,
 )
 from dlc.record import record
@@ -84,8 +89,8 @@ class Scheduler:
             "period": self.period,
             "has_loop": lambda name: bool(named_loops(self.func, name)),
             "image_tile": self.image_tile,
-            "tile_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target),
-            "panel_rows_for": lambda extent, vectors: best_rows(_known(extent), vectors, self.target, PANELS),
+            "tile_rows_for": lambda extent, vectors: best_rows(_extent(extent), vectors, self.target),
+            "panel_rows_for": self.panel_rows,
             "team_for": lambda weights, rows, meetings: best_team(weights, rows, meetings, self.target),
             "depthwise_columns": lambda extent, stride: depthwise_columns(_known(extent), stride, self.target),
             "tile_rows": lambda extent, blocks: self.tile(extent, blocks).rows,
@@ -93,9 +98,23 @@ class Scheduler:
         }
 
     def tile(self, extent: object, blocks: object) -> Tile:
-        size = _known(extent), _known(blocks) or SOME_VECTORS, self.target
+        size = _extent(extent), _known(blocks) or SOME_VECTORS, self.target
         self.considered |= dict.fromkeys(tiles_text(tiles_by_vectors(*size)))
         return best_tile(*size)
+
+    def panel_rows(self, rows: str, terms: str, vectors: int) -> int:
+        """Rows of a tile that meets panels of so many vectors: iterations of loop `rows`, summed over loop `terms`."""
+        far = [
+            byte_stride(load, outer.variable)
+            for outer in named_loops(self.func, rows)
+            for inner in named_loops(outer, terms)
+            for load in inner.walk()
+            if isinstance(load, buf.Load) and {outer.variable, inner.variable} <= set(load.indices)
+        ]
+        most = min((rows_in_l1(stride, self.target) for stride in far), default=MOST_ROWS)
+        found = self.extent(rows)
+        extent = extent_of(found) if isinstance(found, Expr) else _extent(found)
+        return best_rows(extent, vectors, self.target, PANELS, most)
 
     def period(self, name: str) -> int:
         """B if a loop moves a load through blocks of B elements that do not follow one another; else 0."""
@@ -111,7 +130,8 @@ class Scheduler:
         high, wide, vectors = _known(lines), _known(columns), _known(blocks) or SOME_VECTORS
         found = best_image_tile(high, wide, vectors, self.target)
         if high is None or wide is None:
-            self.considered |= dict.fromkeys(tiles_text(tiles_by_vectors(wide, vectors, self.target)))
+            columns = UNKNOWN if wide is None else wide
+            self.considered |= dict.fromkeys(tiles_text(tiles_by_vectors(columns, vectors, self.target)))
         else:
             self.considered |= dict.fromkeys(image_tiles_text(image_tiles(high, wide, vectors, self.target)))
         return [found.lines, found.columns, found.vectors]
@@ -233,6 +253,11 @@ _ACTIONS = {
     "fuse": Scheduler.fuse, "parallel": Scheduler.parallel, "contract": Scheduler.contract, "auto": Scheduler.auto,
     "zigzag": Scheduler.zigzag,
 }  # fmt: skip
+
+
+def _extent(extent: object) -> Extent:
+    found = _known(extent)
+    return UNKNOWN if found is None else found
 
 
 def _known(extent: object) -> int | None:

@@ -57,6 +57,9 @@ MUST_BE_KNOWN = {
     "graph.winograd_conv": "tiles lie in scratch memory: the channels of x and of the result; only made where known",
 }
 
+# cases beside the first that have shown a fault, and are in every slice since
+TRIED_TOO = {"graph.attention": ("attention-columns-of-masks",)}
+
 KINDS = [kind for kind in all_ops() if kind.spec.name.startswith("graph.") and kind not in NO_MODEL]
 
 
@@ -103,7 +106,10 @@ def test_stays_inside_its_buffers(kind: type[Op], worker: Worker, total: Tally, 
     if EVERYTHING and not kind.spec.has(ELEMENTWISE):
         cases += narrow(cases[0])
     tally = Tally()
-    for number, case in enumerate(cases if EVERYTHING else cases[:1]):
+    always = TRIED_TOO.get(kind.spec.name, ())
+    for number, case in enumerate(cases):
+        if not EVERYTHING and number > 0 and case.name not in always:
+            continue
         for probe in probes(case):
             tally += judged(probe, worker, tmp_path, builds_of(kind, number, probe.variant))
     total += tally

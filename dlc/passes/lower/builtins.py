@@ -124,12 +124,13 @@ def _broadcast(index: list[object], shape: list[object], whole: list[object] | N
 
 
 def _unravel(offset: object, shape: list[object]) -> list[object]:
-    """The index of the element at a row-major offset."""
+    """The index of the element at a row-major offset; of a shape without elements, which has no offset, any index."""
     index: list[object] = []
     rest = as_index(offset)
     for extent in reversed(shape[1:]):
-        index.insert(0, rest % as_index(extent))
-        rest = rest // as_index(extent)
+        size = 1 if as_index(extent) == 0 else as_index(extent)
+        index.insert(0, rest % size)
+        rest = rest // size
     return [rest, *index] if shape else []
 
 

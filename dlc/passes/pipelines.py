@@ -30,6 +30,7 @@ from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
 from dlc.passes.graph.split_depth import SplitDepth
 from dlc.passes.graph.strassen import Strassen
+from dlc.passes.graph.widen_halves import WidenHalves
 from dlc.passes.graph.winograd import Winograd
 from dlc.passes.table import pass_named
 
@@ -40,6 +41,7 @@ CLEAN: tuple[Pass, ...] = (
 )
 
 SIMPLIFY: tuple[Pass, ...] = (
+    WidenHalves(),  # first: all that follows then sees the f32 form, and constants are folded as such
     *CLEAN,
     SimplifyAlgebra(),  # before recognition: it sees x * x for pow(x, 2), and constants on the right
     RecognizeRotary(),  # before shapes, which may move a reshape below a part of the formula and not the others
@@ -94,7 +96,7 @@ ALGORITHMS: tuple[Pass, ...] = (
 
 GRAPH_PIPELINES: dict[int, tuple[Pass, ...]] = {
     0: (FoldBatchNorm(), FoldConstants(), EliminateDeadCode(), OutlineRemaining()),  # batch_norm has no kernel
-    1: (*CLEAN, FoldBatchNorm(), *CLEAN, FuseEpilogue(), OutlineRemaining()),
+    1: (WidenHalves(), *CLEAN, FoldBatchNorm(), *CLEAN, FuseEpilogue(), OutlineRemaining()),
     2: (*SIMPLIFY, *CACHE, *FUSE),
     3: (*SIMPLIFY, *ALGORITHMS, *CHANNELS, *CACHE, *FUSE),
 }

@@ -35,6 +35,7 @@ from dlc.passes.graph.simplify_algebra import SimplifyAlgebra
 from dlc.passes.graph.simplify_shapes import SimplifyShapes
 from dlc.passes.graph.split_depth import SplitDepth
 from dlc.passes.graph.strassen import Strassen
+from dlc.passes.graph.widen_halves import WidenHalves
 from dlc.passes.graph.winograd import Winograd
 from dlc.passes.lower.lower_graph import LowerGraph
 from dlc.passes.lower.plan_memory import PlanMemory
@@ -68,6 +69,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     SimplifyShapes,
     SplitDepth,
     Strassen,
+    WidenHalves,
     Winograd,
 )
 

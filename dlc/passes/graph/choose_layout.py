@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dlc.ir.core import Block, Func, Module, Op, Region, Value
-from dlc.ir.dialects import graph_flow, graph_nn, graph_recurrent, graph_shape
+from dlc.ir.dialects import graph_flow, graph_math, graph_nn, graph_recurrent, graph_shape
 from dlc.ir.dialects.graph_strassen import StrassenMatMul
 from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, WinogradOutput
 from dlc.ir.expr import Dim
@@ -274,8 +274,15 @@ class _Worker:
         key = (value, layout)
         if key in self.made:
             return self.made[key]
-        constant = value.defined_by(graph_shape.Constant)
+        constant, source = value.defined_by(graph_shape.Constant), value.defined_by(graph_flow.Group)
         made: Op
+        if source is not None and layout is not None and value.has_one_use() and only_casts(source):
+            end = source.body.block.terminator
+            laid = graph_shape.Relayout(end.operands[0], layout=layout, loc=source.loc)
+            source.body.block.insert_before(end, laid)
+            end.set_operand(0, laid.result)
+            value.type = laid.result.type
+            return value
         if constant is not None:
             kind = tensor_type(value).with_layout(layout)
             made = graph_shape.Constant(value=constant.value, type=kind, loc=constant.loc)
@@ -322,6 +329,12 @@ class _Worker:
                 del operands[number]
                 group.set_operands(operands)
                 group.body.block.remove_arg(number)
+
+
+def only_casts(group: graph_flow.Group) -> bool:
+    """Whether a group gives one value, a cast of another: in another layout it is a copy that casts on the way."""
+    ops = group.body.block.ops[:-1]
+    return len(group.results) == 1 and bool(ops) and all(isinstance(op, graph_math.Cast) for op in ops)
 
 
 def _is_dot(root: graph_nn.MatMul) -> bool:

@@ -19,6 +19,7 @@ from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.nest_concats import NestConcats
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.phases_to_channels import PhasesToChannels
+from dlc.passes.graph.read_halves import ReadHalves
 from dlc.passes.graph.recognize_attention import RecognizeAttention
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
@@ -70,6 +71,7 @@ CHANNELS: tuple[Pass, ...] = (
 )
 
 CACHE: tuple[Pass, ...] = (
+    ReadHalves(),  # after all folding, which computes with weights of f32; and after strassen, which would take them
     SplitDepth(),  # after all that simplifies, which would join what it has cut
     FoldConstants(),  # the slices of the weights
     EliminateDeadCode(),  # the weights as a whole

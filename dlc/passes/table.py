@@ -24,6 +24,7 @@ from dlc.passes.graph.move_strides import MoveStrides
 from dlc.passes.graph.nest_concats import NestConcats
 from dlc.passes.graph.outline_remaining import OutlineRemaining
 from dlc.passes.graph.phases_to_channels import PhasesToChannels
+from dlc.passes.graph.read_halves import ReadHalves
 from dlc.passes.graph.recognize_attention import RecognizeAttention
 from dlc.passes.graph.recognize_gelu import RecognizeGelu
 from dlc.passes.graph.recognize_layer_norm import RecognizeLayerNorm
@@ -58,6 +59,7 @@ ALL_PASSES: tuple[type[Pass], ...] = (
     OutlineRemaining,
     PhasesToChannels,
     PlanMemory,
+    ReadHalves,
     RecognizeAttention,
     RecognizeRotary,
     RecognizeGelu,

@@ -45,6 +45,13 @@ def rotary(note: str, shape: tuple[int, ...], *angles: int) -> Case:
     return Case(f"rotary-{note}", lambda *v: Rotary(*v), [f32(*shape), cos, sin], turned)
 
 
+def cached(note: str, **sizes: int) -> Case:
+    """Keys and values that are stored as halves."""
+    whole = case(note, **sizes)
+    q, k, v = whole.arrays
+    return Case(whole.name, whole.make, [q, k.astype(np.float16), v.astype(np.float16)], whole.right)
+
+
 LATER = np.triu(np.full((5, 7), -np.inf, np.float32), 3)
 CASES = [
     case("plain"),
@@ -63,6 +70,8 @@ CASES = [
     case("one-query-of-shared-heads", f32(2, 1, 1, 7), queries=1, heads=1, keys=1),
     case("two-queries", f32(3, 2, 7) > 0, queries=2, heads=1, fill=-2.0),
     case("columns-of-masks", f32(5, 1), keys=4),
+    cached("cached-halves-one-query", queries=1),
+    cached("cached-halves", count=9),
     rotary("heads", (2, 3, 5, 64), 2, 1, 5, 32),
     rotary("one-pair", (7, 2), 7, 1),
     rotary("no-vector", (3, 1, 10), 1, 5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import ml_dtypes
 import numpy as np
 
 from dlc.ir.dialects import graph_nn as ops
@@ -12,9 +13,12 @@ from dlc.ir.types import SI8, SI32, UI8
 from tests.eval.cases import Array, Case, Onnx, bools, f32, ints, run_onnx, vector
 
 U8, S8 = ints(3, 7, low=0, high=256, dtype=np.uint8), ints(7, 5, low=-128, high=128, dtype=np.int8)
+F16, BF16 = f32(7, 5).astype(np.float16), f32(7, 5).astype(ml_dtypes.bfloat16)
 MATMUL = [
     Case("matmul", ops.MatMul, [f32(3, 7), f32(7, 5)], Onnx("MatMul")),
     Case("matmul-batched", ops.MatMul, [f32(2, 1, 3, 7), f32(4, 7, 5)], Onnx("MatMul")),
+    Case("matmul-of-f16-weights", ops.MatMul, [f32(3, 7), F16], lambda a, b: a @ b.astype(np.float32)),
+    Case("matmul-of-bf16-weights", ops.MatMul, [f32(1, 7), BF16], lambda a, b: a @ b.astype(np.float32)),
     Case("matmul-empty", ops.MatMul, [f32(3, 0), f32(0, 5)], Onnx("MatMul")),
     Case("matmul-integer", lambda a, b: ops.MatMul(a, b, accumulator=SI32), [U8, S8], Onnx("MatMulInteger"), "exact"),
     Case("matmul-si32", ops.MatMul, [ints(3, 7), ints(7, 5)], Onnx("MatMul"), "exact"),

@@ -32,7 +32,7 @@ def named(arrays: list[Array]) -> list[TensorType]:
     batch, queries, keys = sym("batch"), sym("queries"), sym("keys")
     types = []
     for n, array in enumerate(arrays[:3]):
-        types.append(TensorType((batch, keys if n else queries, *array.shape[2:]), F32))
+        types.append(TensorType((batch, keys if n else queries, *array.shape[2:]), scalar_of(array.dtype)))
     return types + [TensorType(array.shape, scalar_of(array.dtype)) for array in arrays[3:]]
 
 

@@ -14,7 +14,7 @@ from dlc.ir.dialects.shape_rules import Shape, tensor
 from dlc.ir.expr import Dim
 from dlc.ir.opdef import FLOAT_TENSOR, PURE, TENSOR, attr, op_def, operand, optional_operand, rank
 from dlc.ir.requirements import Requirement, broadcast_to, divisible, equal, equal_shapes
-from dlc.ir.types import BOOL, TensorType, Type
+from dlc.ir.types import BF16, BOOL, F16, F32, TensorType, Type
 
 
 @op_def("graph.attention", traits={PURE})
@@ -23,6 +23,7 @@ class Attention(Op):
 
     The mask broadcasts to (batch, heads, queries, keys). A floating one is added to the scores; where a bool is false,
     the score is `fill`. If `guarded`, a query whose weights are NaN, as of scores that are all -inf, gets zeros.
+    Keys and values may be f16 or bf16 where queries are f32: a cache that is stored so.
     """
 
     q = operand(FLOAT_TENSOR, rank(4))
@@ -41,7 +42,8 @@ class Attention(Op):
 
     def check(self) -> Iterator[str]:
         q, k, v = tensor(self.q), tensor(self.k), tensor(self.v)
-        if not q.element == k.element == v.element:
+        narrower = q.element == F32 and k.element in (F16, BF16)
+        if k.element != v.element or not (q.element == k.element or narrower):
             yield "c1: q, k and v must have the same elements"
         if self.rows < 1 or self.keys < 1:
             yield "c4: rows and keys must be at least 1"

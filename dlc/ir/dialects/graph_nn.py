@@ -36,9 +36,10 @@ from dlc.ir.opdef import (
     result,
 )
 from dlc.ir.requirements import Requirement, at_least, broadcast_alike, divisible, equal
-from dlc.ir.types import SI64, Layout, ScalarType, TensorType, Type
+from dlc.ir.types import BF16, F16, F32, SI64, Layout, ScalarType, TensorType, Type
 
 Ints = tuple[int, ...]
+STORED_NARROWER = ((F32, F16), (F32, BF16))
 REDUCTIONS = (
     "sum", "mean", "max", "min", "prod", "l1", "l2", "log_sum", "log_sum_exp", "sum_square",
 )  # fmt: skip
@@ -51,7 +52,10 @@ class Placed(Op):
 
 
 class Contraction(Placed):
-    """Base of sums of products: operands may be integers narrower than the `accumulator`, the result's type."""
+    """Base of sums of products: operands may be integers narrower than the `accumulator`, the result's type.
+
+    The second one may be f16 or bf16 where the first is f32: weights that are stored so.
+    """
 
     accumulator: AttrDef[ScalarType | None] = attr(None)
 
@@ -60,8 +64,8 @@ class Contraction(Placed):
 
     def check_elements(self) -> Iterator[str]:
         left, right = tensor(self.operands[0]).scalar, tensor(self.operands[1]).scalar
-        integers = left.is_integer and right.is_integer
-        if left != right and not (integers and self.accumulator is not None):
+        integers = left.is_integer and right.is_integer and self.accumulator is not None
+        if left != right and not integers and (left, right) not in STORED_NARROWER:
             yield "c1: the operands must have one element type, or be integers with an accumulator"
 
 

@@ -20,7 +20,7 @@ Sizes = tuple[int, ...]
 def products(a: Array, b: Array) -> Array:
     """Matrix products without overflow: integers of up to 32 bits by float64, exact below 2**53."""
     if a.dtype.kind == "f":
-        return a @ b
+        return a @ b.astype(a.dtype, copy=False)
     if max(a.dtype.itemsize, b.dtype.itemsize) <= 2:
         return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
     return a.astype(np.int64) @ b.astype(np.int64)

@@ -27,10 +27,12 @@ from dlc.ir.dialects.graph_shape import (
     Transpose,
     Trilu,
 )
+from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.levels import Level
 from dlc.ir.opdef import PURE
 from dlc.ir.rewrite import Rewriter, rebuilt
 from dlc.ir.types import BF16, F16, F32, TensorType
+from dlc.ir.typical import batch_names, typical
 from dlc.passes.base import Pass, PassContext
 from dlc.record import record
 
@@ -49,16 +51,18 @@ class WidenHalves(Pass):
     def run(self, module: Module, cx: PassContext) -> bool:
         rw = Rewriter(cx.pool)
         for func in module.funcs.values():
+            batches = batch_names(func)
             for block in func.body.blocks:
-                Widening(rw).block(block)
+                Widening(rw, batches).block(block)
         return rw.changed
 
 
 class Widening:
     """What is known of the halves of one block."""
 
-    def __init__(self, rw: Rewriter) -> None:
+    def __init__(self, rw: Rewriter, batches: frozenset[str]) -> None:
         self.rw = rw
+        self.batches = batches
         self.wide: dict[Value, Value] = {}  # halves, and the same before it was rounded, or widened again
         self.computed: set[Value] = set()  # those that have not been rounded
 
@@ -71,7 +75,13 @@ class Widening:
         """Whether the op reads and gives halves: it is asked to, or only moves what is stored as halves already."""
         if not op.spec.has(PURE) or op.regions or isinstance(op, Constant | Cast):
             return True
+        if isinstance(op, Concat):  # a cache of keys that grows by one: rather round the new one than widen them all
+            return 2 * sum(self.size(v) for v in op.operands if v in self.computed) < self.size(op.result)
         return isinstance(op, MOVES) and not any(value in self.computed for value in op.operands)
+
+    def size(self, value: Value) -> int:
+        """How many elements, where sizes that are not known are what is usual."""
+        return typical(tensor(value).elements, self.batches)
 
     def widen(self, op: Op) -> None:
         operands = [self.widened(value, op) if is_half(value) else value for value in op.operands]

@@ -93,7 +93,15 @@ def input_steps(tile: int, window: int, stride: int) -> Steps:
 
     Rows of points ±p differ in the signs of their even or of their odd elements: both are computed once.
     """
-    rows = matrices(tile, window, stride)[2]
+    return _steps(matrices(tile, window, stride)[2])
+
+
+def weight_steps(tile: int, window: int, stride: int) -> Steps:
+    """How to multiply by G, as `input_steps` does by Bᵀ."""
+    return _steps(matrices(tile, window, stride)[1])
+
+
+def _steps(rows: Doubles) -> Steps:
     sums: list[Sum] = []
     results: list[list[int]] = []
     n = 0

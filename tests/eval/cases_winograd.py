@@ -63,7 +63,35 @@ def transform(tile: int, window: int, stride: int) -> Case:
     )  # fmt: skip
 
 
+def half_weights(w: Array, *variant: int) -> Array:
+    g = matrices(*variant)[1]
+    rows = g @ w.astype(np.float64)
+    return np.stack([rows[..., i, j].T for i in range(len(g)) for j in range(w.shape[3])]).astype(w.dtype)
+
+
+def products(tile: int, window: int, stride: int) -> Case:
+    """By weights of which only the rows are transformed, and by those of which all is."""
+    how = {"tile": tile, "window": window, "stride": stride}
+    w = window_of(window)
+    h, u = half_weights(w, tile, window, stride), weights(w, tile, window, stride)
+    return Case(
+        f"winograd_products-{how}", lambda a, b: ops.WinogradProducts(a, b, **how), [f32(len(u), 5, 4), h],
+        lambda a, b: a @ u,
+    )  # fmt: skip
+
+
+def half_transform(tile: int, window: int, stride: int) -> Case:
+    how = {"tile": tile, "window": window, "stride": stride, "rows_only": True}
+    w = window_of(window)
+    return Case(
+        f"winograd_weights-{how}", lambda a: ops.WinogradWeights(a, **how), [w],  # type: ignore[arg-type]
+        lambda a: half_weights(a, tile, window, stride),
+    )  # fmt: skip
+
+
 CASES = [
+    *(half_transform(*variant) for variant in VARIANTS),
+    *(products(*variant) for variant in VARIANTS),
     *(transform(*variant) for variant in VARIANTS),
     *(convolution(IMAGE, *variant) for variant in VARIANTS),
     *(convolution(IMAGE, *variant, pads=(1, 2, 1, 0), part=3) for variant in VARIANTS),

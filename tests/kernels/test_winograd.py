@@ -12,7 +12,7 @@ from dlc.ir.expr import sym
 from dlc.ir.types import F32, Array, Layout, TensorType
 from dlc.ir.winograd import matrices
 from dlc.kernel_language.library import standard_library
-from dlc.passes.graph.layouts import panel_layout, winograd_halo
+from dlc.passes.graph.layouts import panel_layout, winograd_halo, winograd_layout
 from dlc.passes.lower.elaborate import Elaborator
 from dlc.passes.lower.frame import Binding
 from tests.eval.cases import f32
@@ -105,6 +105,26 @@ def test_three_steps(
 
     given = compiled([TensorType(products.shape, F32)], make)([products])[0]
     assert_close(given, wanted, "op")
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("tiles", [0, 1, 4, 7, 32, "n"])
+def test_weights_half_transformed(tiles: int | str, variant: tuple[int, int, int]) -> None:
+    how, window = attributes(variant), variant[1]
+    w = f32(4 * LANES, 19, window, window)
+    count, rows = (9, sym("n") * 3) if isinstance(tiles, str) else (tiles, tiles)
+    h = transformed(w, {**how, "rows_only": True})
+    u = transformed(w, how)
+    v = f32(len(u), count, 19)
+    image = TensorType((len(u), rows, 19), F32)
+    weights = TensorType(h.shape, F32, winograd_layout(window, 2 * LANES))
+    named = isinstance(tiles, str)
+
+    def make(a: Value, b: Value) -> graph_winograd.WinogradProducts:
+        return graph_winograd.WinogradProducts(a, b, panel=2 * LANES, **how)
+
+    kernel = compiled([image, weights], make, ["n"] if named else [])
+    assert_close(kernel([v, h], {"n": 3} if named else {})[0], (v.astype(np.float64) @ u).astype(np.float32), "op")
 
 
 def test_an_empty_batch() -> None:

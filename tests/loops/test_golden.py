@@ -146,6 +146,44 @@ def passes(rows: Expr | int = 6) -> Func:
     return func
 
 
+def remade() -> Func:
+    """y[s, i, j] = sum over k of x[i, k] * u[s, k, j] for each panel p, where u[s, k, j] = w[p, k, j] + s."""
+    nest = Nest(
+        [
+            BufferType((5, 6), F32, "input"),
+            BufferType((3, 6, 32), F32, "const"),
+            BufferType((3, 2, 5, 32), F32, "output"),
+        ]
+    )
+
+    def panel(n: Nest, p: Expr) -> None:
+        u = n.add(buf.Scratch(type=BufferType((2, 6, 32), F32, "scratch")))
+
+        def made(m: Nest, at: list[Expr]) -> None:
+            w = m.load(m.args[1], p, *at)
+            for s in range(2):
+                m.store(m.add(arith.Add(w, m.constant(float(s)))), u, s, *at)
+
+        def product(m: Nest, at: list[Expr]) -> None:
+            def term(t: Nest, terms: list[Expr], acc: Value) -> Value:
+                x, w = t.load(t.args[0], at[1], terms[0]), t.load(u, at[0], terms[0], at[2])
+                return t.add(arith.Add(acc, t.add(arith.Mul(x, w))))
+
+            m.store(m.sums([("k", 6)], m.constant(0.0), term), m.args[2], p, *at)
+
+        n.loops([("a", 6), ("b", 32)], made)
+        n.loops([("s", 2), ("i", 5), ("j", 32)], product)
+
+    nest.loop("p", 3, panel)
+    func = nest.done()
+    in_order(on("b", vectorize, 32), on("j", vectorize, 32), clean)(func)
+    return func
+
+
+def beside(func: Func) -> None:
+    prefetch(func, func.args[1], "p", "i")
+
+
 def rows_ahead(func: Func) -> None:
     prefetch(func, func.args[0], "i.o")
 
@@ -197,6 +235,7 @@ CASES: dict[str, tuple[Callable[[], Func], Callable[[Func], object]]] = {
     "prefetch": (lambda: panels(8), ahead),
     "spread": (passes, lambda func: spread(func, ["g"])),
     "prefetch_of_rows": (lambda: panels(8), rows_ahead),
+    "prefetch_panel": (remade, beside),
     "prefetch_rows_unknown": (lambda: panels(sym("m")), ahead),
     "contract_multiply_add": (lambda: doubled(2, 10), contract_multiply_add),
     "contract": (lambda: product(2, 10, 8, 8).func, int8),

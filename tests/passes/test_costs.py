@@ -18,6 +18,7 @@ from dlc.passes.graph.conv_costs import FROM_MEMORY, ConvSize, part_cycles, pred
 from dlc.passes.graph.layouts import panel_layout
 from dlc.passes.graph.strassen_costs import strassen_plan
 from dlc.passes.graph.winograd import Winograd
+from dlc.passes.graph.winograd_ops import best_plan
 from dlc.passes.loop.split import parts_of_unknown
 from dlc.passes.lower.group import GroupLowering
 from dlc.passes.lower.tiles import PANELS, Multiple, best_image_tile, best_rows, best_tile, rows_in_l1
@@ -43,6 +44,19 @@ def test_multiplications_weigh_more_than_bytes_where_they_take_longer() -> None:
 
     assert cheapest(WIDE).startswith("Winograd 2 x 2")
     assert cheapest(NARROW).startswith("Winograd 4 x 4")
+
+
+@pytest.mark.parametrize("target", ["x86-64-v4@l1=32K,l2=1M,l3=32M,datapath=256", "x86-64-v4@l1=48K,l2=2M,l3=32M"])
+def test_an_unknown_number_of_images_is_near_the_best_for_any(target: str) -> None:
+    """The last layers of resnet18: weights of F(2 x 2) suit one image, those of F(4 x 4) eight."""
+    machine = Target.parse(target)
+    deep = ConvSize(images=2, rows=7, columns=7, inputs=512, outputs=512, known=False)
+    chosen = best_plan(deep, 1.0, machine)
+    assert chosen is not None
+    assert chosen.panel > 0
+    assert chosen.weighted < 1.5
+    fixed = [winograd_plan(deep.of(1), tile, machine) for tile in deep.tiles]
+    assert all(plan.panel == 0 for plan in fixed)
 
 
 def test_deep_products_by_strassen_need_time_to_fetch_rows() -> None:

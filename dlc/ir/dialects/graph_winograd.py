@@ -45,16 +45,18 @@ def tile_problem(tile: int, window: int, stride: int, pads: Ints = ()) -> str | 
 
 @op_def("graph.winograd_weights", traits={PURE})
 class WinogradWeights(Op):
-    """The transformed weights (size²,C,O) of w (O,C,window,window)"""
+    """The transformed weights (size²,C,O) of w (O,C,window,window); (size·window,C,O) where only along its rows"""
 
     w = operand(FLOAT_TENSOR, rank(4))
     tile = attr(4)
     window = attr(3)
     stride = attr(1)
+    rows_only = attr(False)  # what is left is done as the weights are read: graph.winograd_products
 
     def infer(self) -> tuple[Type, ...]:
         w = tensor(self.w)
-        count = places(self.tile, self.window, self.stride)
+        size = patch_size(self.tile, self.window, self.stride)
+        count = size * (self.window if self.rows_only else size)
         return (TensorType((count, w.shape[1], w.shape[0]), w.element),)
 
     def check(self) -> Iterator[str]:
@@ -118,6 +120,38 @@ class WinogradInput(Placed):
             yield f"c1: {problem}"
 
 
+@op_def("graph.winograd_products", traits={PURE})
+class WinogradProducts(Op):
+    """The products (size²,N·tiles,O) of transformed tiles v (size²,N·tiles,C) with weights h (size·window,C,O)
+
+    Of h only the rows are transformed. The rest is done a panel of columns at a time, and stays in the cache.
+    """
+
+    v = operand(FLOAT_TENSOR, rank(3))
+    h = operand(FLOAT_TENSOR, rank(3))
+    tile = attr(4)
+    window = attr(3)
+    stride = attr(1)
+    panel = attr(16)  # columns of h at a time
+
+    def infer(self) -> tuple[Type, ...]:
+        v, h = tensor(self.v), tensor(self.h)
+        return (TensorType((*v.shape[:2], h.shape[2]), v.element),)
+
+    def check(self) -> Iterator[str]:
+        if problem := tile_problem(self.tile, self.window, self.stride):
+            yield f"c1: {problem}"
+        if self.panel < 1:
+            yield "c4: panel must be at least 1"
+
+    def requires(self) -> Iterator[Requirement]:
+        v, h = tensor(self.v).shape, tensor(self.h).shape
+        size = patch_size(self.tile, self.window, self.stride)
+        yield from equal(v[0], size**2, f"c2: v must have {size**2} places")
+        yield from equal(h[0], size * self.window, f"c2: h must have {size * self.window} places")
+        yield from equal(v[2], h[1], "c3: v and h must have the same channels")
+
+
 @op_def("graph.winograd_output", traits={PURE})
 class WinogradOutput(Placed):
     """The images (N,O,*size) whose transformed tiles are m (patch²,N·tiles,O)"""
@@ -145,4 +179,4 @@ class WinogradOutput(Placed):
         yield from equal_shapes(tensor(self.m).shape[:2], (count, tiles), wanted)
 
 
-OPS = (WinogradWeights, WinogradConv, WinogradInput, WinogradOutput)
+OPS = (WinogradWeights, WinogradConv, WinogradInput, WinogradProducts, WinogradOutput)

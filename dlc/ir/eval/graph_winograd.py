@@ -18,7 +18,8 @@ from dlc.ir.winograd import matrices, patch_size
 def winograd_weights(op: ops.WinogradWeights, w: Array) -> Array:
     weights = matrices(op.tile, op.window, op.stride)[1]
     taps = w.transpose(2, 3, 1, 0).reshape(op.window**2, -1).astype(np.float64)
-    both = np.kron(weights, weights)  # rows and columns at once
+    columns = np.eye(op.window) if op.rows_only else weights
+    both = np.kron(weights, columns)  # rows and columns at once
     return (both @ taps).reshape(len(both), w.shape[1], w.shape[0])
 
 
@@ -62,6 +63,13 @@ def winograd_input(op: ops.WinogradInput, x: Array) -> Array:
     return transformed(op, x)
 
 
+def winograd_products(op: ops.WinogradProducts, v: Array, h: Array) -> Array:
+    columns = matrices(op.tile, op.window, op.stride)[1]
+    rows = h.astype(np.float64).reshape(len(columns), op.window, *h.shape[1:])
+    u = np.einsum("jw,iwco->ijco", columns, rows, optimize=True)
+    return v.astype(np.float64) @ u.reshape(len(columns) ** 2, *h.shape[1:])
+
+
 def winograd_output(op: ops.WinogradOutput, symbols: Symbols, m: Array) -> Array:
     images, rows, columns = symbols.shape(op.size)
     return untransformed(op, m, (images, rows, columns))
@@ -69,7 +77,7 @@ def winograd_output(op: ops.WinogradOutput, symbols: Symbols, m: Array) -> Array
 
 MEANINGS: dict[type[Op], Meaning] = {
     ops.WinogradWeights: winograd_weights, ops.WinogradConv: winograd_conv,
-    ops.WinogradInput: winograd_input,
+    ops.WinogradInput: winograd_input, ops.WinogradProducts: winograd_products,
 }  # fmt: skip
 
 SYMBOLIC_MEANINGS: dict[type[Op], SymbolicMeaning] = {ops.WinogradOutput: winograd_output}

@@ -16,7 +16,7 @@ from typing import ClassVar
 from dlc.ir.core import Block, Func, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_math, graph_nn, graph_recurrent, graph_shape
 from dlc.ir.dialects.graph_strassen import StrassenMatMul
-from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, WinogradOutput
+from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, WinogradOutput, WinogradProducts
 from dlc.ir.expr import Dim
 from dlc.ir.levels import Level
 from dlc.ir.opdef import ELEMENTWISE
@@ -37,6 +37,7 @@ from dlc.passes.graph.layouts import (
     tensor_type,
     weight_layout,
     winograd_halo,
+    winograd_layout,
 )
 from dlc.record import record
 from dlc.target import Target
@@ -87,6 +88,9 @@ class _Worker:
             self.winograd(group, root)
         elif isinstance(root, WinogradOutput):
             self.results(group, True)
+        elif isinstance(root, WinogradProducts):
+            self.set_operand(group, root.h, winograd_layout(root.window, root.panel))
+            self.results(group, False)
         elif isinstance(root, graph_nn.MatMul):
             self.matmul(group, root)
         elif isinstance(root, StrassenMatMul):

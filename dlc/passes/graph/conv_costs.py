@@ -6,18 +6,22 @@ to come from beyond the second-level cache. Sizes that are not known count as `T
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dlc.ir.dialects.graph_nn import Conv
 from dlc.ir.dialects.graph_winograd import places
 from dlc.ir.dialects.shape_rules import per_axis, tensor
 from dlc.ir.expr import Dim
 from dlc.ir.typical import IMAGES
-from dlc.ir.winograd import TILES
-from dlc.passes.lower.tiles import best_tile
+from dlc.ir.winograd import TILES, patch_size
+from dlc.passes.lower.tiles import PANEL_VECTORS, PANELS, best_rows, best_tile, rows_in_l1, step_costs
 from dlc.record import record
 from dlc.target import Target
 
 TYPICAL = 56  # rows and columns of an image whose size is not known
 TRANSFORMS = (3.0, 2.6)  # cycles to transform one tile of one vector of channels, per place: input, output
+WEIGHTS = 1.6  # cycles to transform one vector of weights to the end, per place
+NUMBERS = (1, 2, 8)  # of images, where that is not known
 FEW_REGISTERS = 1.4  # with 16 of them, the transforms go through the stack
 FROM_MEMORY = 4.0  # bytes a cycle, prefetched: weights are read once per inference
 FROM_L3 = 6.5
@@ -45,6 +49,10 @@ class ConvSize:
     outputs: int
     window: int = 3
     stride: int = 1
+    known: bool = True  # how many images there are
+
+    def of(self, images: int) -> ConvSize:
+        return replace(self, images=images, known=True)
 
     @property
     def tiles(self) -> tuple[int, ...]:
@@ -59,13 +67,15 @@ class ConvSize:
 class WinogradPlan:
     """Tiles of tile x tile outputs, `part` of them at a time or (0) all in three steps, and the predicted cycles.
 
-    `cycles` are those of one thread; `weighted` counts also how evenly threads can share the work.
+    `cycles` are those of one thread; `weighted`, by which plans are compared, counts also how evenly threads can share
+    the work. With a `panel`, weights are kept half transformed, and so many columns at a time done when they are read.
     """
 
     tile: int
     part: int
     cycles: float
     weighted: float
+    panel: int = 0
 
 
 def known(dim: Dim, otherwise: int = TYPICAL) -> int:
@@ -81,7 +91,7 @@ def dense_size(op: Conv) -> ConvSize | None:
     if not dense or len(sides) != 2 or w.shape[3] != window or len(strides) != 1 or not isinstance(window, int):
         return None
     sizes = known(x.shape[0], IMAGES), known(sides[0]), known(sides[1]), known(w.shape[1]), known(w.shape[0])
-    size = ConvSize(*sizes, window, strides.pop())
+    size = ConvSize(*sizes, window, strides.pop(), isinstance(x.shape[0], int))
     return size if size.tiles and all(sizes) else None
 
 
@@ -135,19 +145,28 @@ def part_count(size: ConvSize, tile: int, part: int) -> int:
 
 def part_cycles(size: ConvSize, tile: int, part: int, target: Target, rate: float) -> float:
     """Transforms and products of `part` tiles; weights that L2 cannot hold come at `rate` bytes a cycle."""
-    facts = target.facts
-    vectors_in, vectors_out = blocks(size.inputs, target), blocks(size.outputs, target)
-    slower = facts.passes * (FEW_REGISTERS if facts.vector_registers <= 16 else 1.0)
-    taken, given = (cycles * size.places(tile) * slower for cycles in TRANSFORMS)
-    transforms = part * (vectors_in * taken + vectors_out * given)
+    facts, vectors_out = target.facts, blocks(size.outputs, target)
+    transforms = transform_cycles(size, tile, part, target)
     room = facts.l2_bytes * SHARE_OF_L2
     weights = size.places(tile) * size.inputs * vectors_out * target.facts.lanes(32) * 4
     streamed = weights / (rate if weights > room else FROM_L2)
     products = size.places(tile) * product_cycles(part, vectors_out, size.inputs, target)
+    return transforms + max(products, streamed) + spill_cycles(size, tile, part, target)
+
+
+def spill_cycles(size: ConvSize, tile: int, part: int, target: Target) -> float:
+    """Writing and reading of transformed tiles and products that the second level of the cache does not hold."""
     scratch = scratch_bytes(size, tile, part, target)
-    beyond = FROM_L3 if scratch < facts.l3_bytes * SHARE_OF_L3 else FROM_MEMORY
-    spilled = 2 * scratch / beyond if scratch > room else 0.0
-    return transforms + max(products, streamed) + spilled
+    beyond = FROM_L3 if scratch < target.facts.l3_bytes * SHARE_OF_L3 else FROM_MEMORY
+    return 2 * scratch / beyond if scratch > target.facts.l2_bytes * SHARE_OF_L2 else 0.0
+
+
+def transform_cycles(size: ConvSize, tile: int, part: int, target: Target) -> float:
+    """Those of `part` tiles, of images and of results."""
+    facts = target.facts
+    slower = facts.passes * (FEW_REGISTERS if facts.vector_registers <= 16 else 1.0)
+    taken, given = (cycles * size.places(tile) * slower for cycles in TRANSFORMS)
+    return part * (blocks(size.inputs, target) * taken + blocks(size.outputs, target) * given)
 
 
 def scratch_bytes(size: ConvSize, tile: int, part: int, target: Target) -> int:
@@ -172,7 +191,64 @@ def winograd_plan(size: ConvSize, tile: int, target: Target) -> WinogradPlan:
             plans.append(WinogradPlan(tile, part, cycles, cycles * (1 + SHARE_WEIGHT * unevenness)))
     least = min(plan.weighted for plan in plans)
     best = next(plan for plan in plans if plan.weighted <= AS_GOOD * least)
-    count = tiles * size.images
-    whole = part_cycles(size, tile, count, target, FROM_MEMORY) + scratch_bytes(size, tile, count, target) / WRITTEN
-    whole += 2 * HANDED_OVER
+    whole = whole_cycles(size, tile, target)
     return WinogradPlan(tile, 0, whole, whole) if whole < best.weighted else best
+
+
+def whole_cycles(size: ConvSize, tile: int, target: Target) -> float:
+    """All tiles at once, in three kernels."""
+    count = tile_total(size, tile) * size.images
+    return part_cycles(size, tile, count, target, FROM_MEMORY) + three_kernels(size, tile, target)
+
+
+def three_kernels(size: ConvSize, tile: int, target: Target) -> float:
+    """What it takes that transformed tiles and products go from kernel to kernel."""
+    count = tile_total(size, tile) * size.images
+    return scratch_bytes(size, tile, count, target) / WRITTEN + 2 * HANDED_OVER
+
+
+def halved_panels(size: ConvSize, tile: int, target: Target) -> list[int]:
+    """The numbers of columns that weights half transformed may be taken at a time."""
+    lanes = target.facts.lanes(32)
+    row = patch_size(tile, size.window, size.stride) * size.inputs * 4
+    return [
+        n * lanes
+        for n in range(1, PANEL_VECTORS + 1)
+        if size.outputs % (n * lanes) == 0 and n * lanes * row <= target.facts.l2_bytes * SHARE_OF_L2
+    ]
+
+
+def halved_cycles(size: ConvSize, tile: int, panel: int, target: Target) -> float:
+    """All tiles at once, by weights of which only the rows are transformed."""
+    count, places = tile_total(size, tile) * size.images, size.places(tile)
+    vectors, lanes = size.outputs // target.facts.lanes(32), target.facts.lanes(32)
+    taps = patch_size(tile, size.window, size.stride) * size.window
+    streamed = taps * size.inputs * size.outputs * 4 / FROM_MEMORY
+    weights = WEIGHTS * target.facts.passes * places * size.inputs * vectors
+    rows = best_rows(count, panel // lanes, target, PANELS, rows_in_l1(4 * size.inputs, target))
+    step = step_costs(target, PANELS)[rows, panel // lanes]
+    products = places * vectors * lanes // panel * -(-count // rows) * (step * size.inputs + TILE_START)
+    moved = transform_cycles(size, tile, count, target) + spill_cycles(size, tile, count, target)
+    return moved + max(products + weights, streamed) + three_kernels(size, tile, target)
+
+
+def plans_for_any_number(size: ConvSize, tile: int, target: Target) -> list[WinogradPlan]:
+    """What may be done where the number of images is not known; `weighted` is how far from the best it is at worst.
+
+    The worst of `NUMBERS` of images counts. Weights half transformed are for this: those of F(4 x 4), which many images
+    want, take twice as long to come from memory as those of F(2 x 2), or these.
+    """
+    best = {n: min(winograd_plan(size.of(n), each, target).cycles for each in size.tiles) for n in NUMBERS}
+    usual = winograd_plan(size, tile, target)
+
+    def cycles(of: ConvSize, part: int, panel: int) -> float:
+        if panel:
+            return halved_cycles(of, tile, panel, target)
+        return winograd_cycles(of, tile, part, target) if part else whole_cycles(of, tile, target)
+
+    def planned(part: int, panel: int) -> WinogradPlan:
+        at_worst = max(cycles(size.of(n), part, panel) / best[n] for n in NUMBERS)
+        return WinogradPlan(tile, part, cycles(size, part, panel), at_worst, panel)
+
+    ways = [(0, 0), *([(usual.part, 0)] if usual.part else []), *((0, n) for n in halved_panels(size, tile, target))]
+    return [planned(*way) for way in ways]

@@ -43,7 +43,9 @@ class ConvOfFewChannels(Pattern[Conv]):
         if any(axis is None for axis in axes) or len({axis.window for axis in axes if axis}) != 1:
             return NoMatch("the phases of the image are not of one size")
         down, across = (axis for axis in axes if axis is not None)
-        size = ConvSize(y[0], y[2], y[3], x[1] * PHASES**2, w[0], down.window)
+        size = ConvSize(
+            y[0], y[2], y[3], x[1] * PHASES**2, w[0], down.window, known=isinstance(tensor(op.x).shape[0], int)
+        )  # fmt: skip
         plan = best_plan(size, self.error, self.target)
         direct = direct_cycles(ConvSize(y[0], y[2], y[3], x[1], w[0], w[2], PHASES), self.target)
         if plan is None or direct < self.gain * (plan.cycles + moved_cycles(x, self.target)):

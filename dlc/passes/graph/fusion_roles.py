@@ -57,7 +57,9 @@ CHEAP = (
 )  # fmt: skip
 
 # these read memory as it is laid out: nothing is computed on the way
-READS_LAYOUT = ("conv", "conv_transpose", "winograd_conv", "winograd_input", "strassen_matmul", "pool")
+READS_LAYOUT = (
+    "conv", "conv_transpose", "winograd_conv", "winograd_input", "winograd_products", "strassen_matmul", "pool",
+)  # fmt: skip
 READS_AGAIN = ("reduce", "arg_reduce", "softmax", "log_softmax", "hardmax", "layer_norm", "rms_norm")
 READS_ROWS = ("attention", "rotary")  # vectors of channels, which index maps must leave side by side
 NO_ROOT = ("elementwise", "copy")

@@ -123,6 +123,11 @@ def strassen_layout(panel: int) -> Layout:
     return Layout((2, 0, 1), ((2, panel),))
 
 
+def winograd_layout(window: int, panel: int) -> Layout:
+    """(size · window, C, O) in panels of columns: of a row of a patch and a channel, its taps side by side."""
+    return Layout((2, 0, 1), ((0, window), (2, panel)))
+
+
 def recurrent_layout(lanes: int) -> Layout:
     """(directions, hidden, gates, units): a vector of units of each gate side by side, all of a block in one run."""
     return Layout((0, 3, 1, 2), ((3, lanes),))

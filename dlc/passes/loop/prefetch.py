@@ -18,11 +18,11 @@ from dlc.ir.dialects import buf, loop, vec
 from dlc.ir.dialects.buf import buffer_type
 from dlc.ir.expr import ZERO, Expr, as_expr, const, minimum, sym
 from dlc.ir.expr_bounds import bounds, last_index, nonnegative
-from dlc.ir.types import BufferType, VectorType
+from dlc.ir.types import BufferType
 from dlc.passes.loop.loops import all_loops, named_loops
+from dlc.passes.loop.prefetch_panel import LINE_BYTES, ask_for_panel, line_elements, work_beside
 from dlc.record import record
 
-LINE_BYTES = 64
 MOST_SHARES = 16
 SHARES = 4  # where the number of tiles is not known: three tiles or fewer leave a part of the panel unasked for
 ENOUGH = 3  # tiles at least that share the panel instead
@@ -34,9 +34,14 @@ def prefetch(func: Func, buffer: Value, name: str, over: str | None = None, *, l
     The requests for vectors are spread over the first loop called `over` inside it, if there is one; if its length is
     not known, over that and the others beside it, which together run `least` times if they run. Without it
     elements that are broadcast one by one are asked for too: of rows read to the end, as many in each step as it reads,
-    otherwise a request per line.
+    otherwise a request per line. Loops called `over` that do not read the buffer themselves, but work on what others
+    have made of it, ask for all that these read: as much in each step of their innermost loops.
     """
     for outer in named_loops(func, name):
+        if over is not None and (beside := work_beside(outer, buffer, over)):
+            for work in beside:
+                ask_for_panel(work, outer, buffer)
+            continue
         for tiles in () if over is None else _tiles(outer, over, least):
             _ask_in(tiles.loop, buffer, outer, tiles)
         if over is None or not named_loops(outer, over):
@@ -128,7 +133,7 @@ def _ask(loads: list[vec.Load], outer: loop.For, tiles: Tiles | None, inner: loo
         share = -(-width.value // parts)
         at[row] = const(0)
         at[-1] = step * share
-        columns = [const(n) for n in range(0, share, _line(loads))]
+        columns = [const(n) for n in range(0, share, line_elements(loads[0]))]
     else:
         at[row] = step // parts
         columns = _columns(loads, k, parts)
@@ -181,19 +186,11 @@ def _extent(buffer: Value, axis: int) -> Expr:
 
 def _columns(loads: list[vec.Load], k: Expr, parts: int) -> list[Expr]:
     """Which of a row's lines one step asks for: one after the other if a row has as many steps, else all of them."""
-    line = _line(loads)
+    line = line_elements(loads[0])
     last = max(load.at[-1].value for load in loads) + loads[0].lanes - loads[0].at[-1].value
     lines = -(-last // line)
     turns = 1 << (lines - 1).bit_length()
     return [k % turns * line] if parts >= turns else [const(n * line) for n in range(lines)]
-
-
-def _line(loads: list[vec.Load]) -> int:
-    """Elements of a line of the cache."""
-    kind = loads[0].result.type
-    if not isinstance(kind, VectorType):
-        raise InternalError(f"{kind} is not a vector")
-    return max(1, LINE_BYTES * 8 // kind.element.bits)
 
 
 def _scalar_loads(outer: loop.For, buffer: Value) -> list[buf.Load]:

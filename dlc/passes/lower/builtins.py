@@ -10,7 +10,7 @@ from dlc.ir.core import Op
 from dlc.ir.dialects import arith
 from dlc.ir.expr import Expr, as_dim, as_expr, ceil_div, minimum, product
 from dlc.ir.types import SCALAR_NAMES, ScalarType, TensorType
-from dlc.ir.winograd import input_steps, output_steps
+from dlc.ir.winograd import input_steps, output_steps, weight_steps
 from dlc.passes.lower.scalars import Emitter, Scalar, as_index, as_int
 
 # scalar functions that are one op each; on compile-time numbers they are Python's
@@ -200,6 +200,7 @@ EARLY: dict[str, Callable[..., object]] = {
     "sort": sorted,
     "winograd_input": input_steps,
     "winograd_output": output_steps,
+    "winograd_weights": weight_steps,
 }
 
 

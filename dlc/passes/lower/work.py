@@ -33,6 +33,8 @@ def performed(group: graph_flow.Group) -> Expr:
 def performed_by(op: Op) -> Expr:
     if isinstance(op, graph_strassen.StrassenMatMul):
         return 2 * shape(op.s)[1] * elements(op.u)
+    if isinstance(op, graph_winograd.WinogradProducts):
+        return 2 * elements(op.result) * shape(op.v)[2]
     if not isinstance(op, graph_winograd.WinogradConv):
         return operations_of(op)
     images, channels, *size = shape(op.result)
@@ -43,7 +45,7 @@ def performed_by(op: Op) -> Expr:
 
 def operations_of(op: Op) -> Expr:
     match op:
-        case graph_nn.MatMul():
+        case graph_nn.MatMul() | graph_winograd.WinogradProducts():
             return 2 * elements(op.result) * as_expr(shape(op.operands[0])[-1])
         case graph_strassen.StrassenMatMul():
             return 2 * elements(op.result) * 2 * as_expr(shape(op.operands[0])[-1])

@@ -15,14 +15,16 @@ Context, byte offsets (the caller gives 64-byte aligned memory of `dlc_ctx_bytes
     128  sigset_t with every signal, sigset_t to restore (only used while workers are started)
     384  profiling: ptr to the next two time stamps, ptr void probe(ptr user), ptr user; see dlc_profile
     408  i32 bound: dlc_bind has succeeded; 416 i64 bytes of workspace that it has asked for
-    448  a line of 64 bytes for each thread: i64 next chunk of its share, i64 pthread_t, ptr ctx, i32 index,
+    424  ptr: memory that the run has taken, a list; ptr allocate, ptr release, ptr user: the caller's allocator or null
+    512  a line of 64 bytes for each thread: i64 next chunk of its share, i64 pthread_t, ptr ctx, i32 index,
          i32 taken: a body of the caller's pool uses this thread's scratch memory
-    33216  i64 for each named dimension: its value, those that kernels find last
+    33280  i64 for each named dimension: its value, those that kernels find last
 
 What a worker must read to start lies in the one line that it watches: every further line costs a transfer between
 cores, of which a small job can afford few.
 """
 
+from dlc.codegen.pool_memory import MEMORY
 from dlc.codegen.pool_message import MESSAGE
 from dlc.codegen.pool_parallel import FOREIGN, PARALLEL, SCRATCH, WAITING, WORK, WORKER
 from dlc.codegen.pool_teams import JOINING, PHASES, TEAMS
@@ -107,6 +109,14 @@ run:
   %state = call i32 @dlc_fp_enter()
   %code = call i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace)
   call void @dlc_fp_leave(i32 %state)
+  %late_at = getelementptr i8, ptr %ctx, i64 @@late_at@@
+  %late = load ptr, ptr %late_at
+  %none = icmp eq ptr %late, null
+  br i1 %none, label %end, label %release
+release:
+  call void @dlc_release(ptr %ctx)
+  br label %end
+end:
   ret i32 %code
 }
 
@@ -260,6 +270,6 @@ define internal i64 @dlc_now() nounwind {
 """
 
 MODULE = "".join((
-    DECLARATIONS, MESSAGE, ENTRY_POINTS, PROFILING, START, WORKER, WORK, PARALLEL, FOREIGN, SCRATCH, WAITING,
+    DECLARATIONS, MESSAGE, MEMORY, ENTRY_POINTS, PROFILING, START, WORKER, WORK, PARALLEL, FOREIGN, SCRATCH, WAITING,
     JOINING, PHASES, TEAMS,
 ))  # fmt: skip

@@ -16,7 +16,7 @@ from dlc.ir.guards import declared_types, pairs_of
 from dlc.ir.messages import escaped
 from dlc.ir.requirements import AT_LEAST, decided
 from dlc.ir.scratch import scratch_bytes
-from dlc.ir.size_bounds import at_most, upper_bounds
+from dlc.ir.size_bounds import NO_BOUND, at_most, upper_bounds
 from dlc.ir.types import BufferType, TensorType, Type
 from dlc.passes.lower.checks import dimension_origins, given, with_value
 from dlc.passes.lower.plan_memory import byte_size
@@ -47,7 +47,7 @@ def body_interface(
     too_large = sites.add(f"{memory}{given(arena.symbols(), origins)}")
     return Interface(
         symbols=symbols, inputs=inputs, results=results,
-        most=[tuple(as_dim(at_most(dim, uppers)) for dim in each) for each in results],
+        most=[tuple(as_dim(at_most(dim, uppers) or NO_BOUND) for dim in each) for each in results],
         workspace=Size(arena, too_large), messages=sites.messages, scratch=scratch_bytes(module),
         uppers=uppers, guards=guards, sizes=sizes,
     )  # fmt: skip
@@ -89,10 +89,10 @@ def run_sizes(main: Func, sites: ErrorSites, origins: dict[str, str]) -> Iterato
         kind = buffer.type
         if not isinstance(kind, BufferType):
             raise InternalError(f"{kind} is no buffer")
-        dims = [at_most(dim, uppers) for dim in kind.shape]
+        dims = [most for dim in kind.shape if (most := at_most(dim, uppers)) is not None]
         numbers = [(dim, "a size of {}, {{0}}, is negative or") for dim in dims if decided(dim, AT_LEAST) is not True]
         for expr, what in (*numbers, (byte_size(kind, uppers), "the memory of {} is")):
-            if expr.is_const or expr in seen:
+            if expr is None or expr.is_const or expr in seen:
                 continue
             seen.add(expr)
             text = what.format(named(buffer))
@@ -105,8 +105,8 @@ def amounts(module: Module, body: Func, sites: ErrorSites, origins: dict[str, st
     seen: set[Expr] = set()
     for call in (op for op in body.block.ops if isinstance(op, run.Call)):
         operations = module.funcs[call.kernel].attrs.get("operations")
-        most = at_most(operations, uppers) if isinstance(operations, Expr) else as_expr(0)
-        if not most.is_const and most not in seen:
+        most = at_most(operations, uppers) if isinstance(operations, Expr) else None
+        if most is not None and not most.is_const and most not in seen:
             seen.add(most)
             name = escaped(f"'{call.loc}'")
             text = f"{name}: the number of its operations is more than 63 bits can say"

@@ -177,7 +177,10 @@ class NodeContext:
 
     def known(self, position: int, what: str) -> Array:
         """The contents of an input that dlc needs at compile time."""
-        contents = self.item(position).contents
+        item = self.item(position)
+        contents = item.contents
+        if contents is None and isinstance(item.type, TensorType) and item.type.shape == (0,):
+            return np.zeros(0, item.type.scalar.dtype)
         if contents is None:
             raise Unsupported(f"its {what} is computed from data; dlc needs it at compile time")
         return contents

@@ -32,6 +32,7 @@ from dlc.ir.dialects.graph_flow import Require
 from dlc.ir.dim_names import plain_shape
 from dlc.ir.expr import Expr
 from dlc.ir.guards import insert_guards, plain_name
+from dlc.ir.opdef import FINDS_SIZE
 from dlc.ir.pool import ConstantPool, content_key
 from dlc.ir.requirements import Requirement, false_requirement
 from dlc.ir.rewrite import is_pure
@@ -281,7 +282,9 @@ class Importer:
             raise Unsupported(problem)
         for op in made:
             self.node_types.setdefault(op, cx.node.op_type)
-        own = [op for op in made if op.loc == cx.builder.loc]  # not a weight that it brought in
+        found_at = max((n for n, op in enumerate(made, 1) if op.spec.has(FINDS_SIZE)), default=0)
+        # not a weight that it brought in, nor what stands before a size that it has found is known
+        own = [op for op in made[found_at:] if op.loc == cx.builder.loc]
         self.needs |= dict.fromkeys(own, tuple(self.relied_on))  # the first that is not dropped asks for it
         if not own:
             self._require_now(cx)

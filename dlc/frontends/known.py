@@ -209,7 +209,8 @@ def squeeze(cx: NodeContext) -> Known:
 
 
 def unsqueeze(cx: NodeContext) -> Known:
-    x, axes = cx.contents(0), axes_of(cx, 1, 13)
+    x = cx.contents(0)
+    axes = None if x is None else axes_of(cx, 1, 13)
     if x is None or axes is None:
         return None
     return np.expand_dims(x, canonical_axes(axes, x.ndim + len(axes)))

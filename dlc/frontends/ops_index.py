@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from dlc.frontends import from_data
 from dlc.frontends.build import broadcasted, cast, reshaped, shape_of, static_dim
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.shapes import canonical_axis
@@ -62,7 +63,7 @@ def tensor_scatter(cx: NodeContext) -> Value:
 
 
 def one_hot(cx: NodeContext) -> Value:
-    indices, (depth,) = cx.x(0), cx.dims(1, "depth")
+    indices, (depth,) = cx.x(0), from_data.sizes(cx, 1, "depth")
     axis = canonical_axis(cx.integer("axis", -1), tensor(indices).rank + 1)
     return cx.put(OneHot(indices, cx.x(2), axis=axis, depth=depth))
 

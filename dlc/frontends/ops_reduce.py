@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dlc.frontends.build import cast, padded, reduced, reshaped, sliced, static_dim
+from dlc.frontends import from_data
+from dlc.frontends.build import broadcasted, cast, reduced, reshaped, sliced
+from dlc.frontends.contents import least
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.shapes import canonical_axis, flattened, reduced_axes
 from dlc.ir.core import Value
 from dlc.ir.dialects.graph_index import CumSum, TopK
 from dlc.ir.dialects.graph_math import Mul
 from dlc.ir.dialects.graph_nn import ArgReduce, Hardmax, LogSoftmax, Softmax
-from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.dialects.graph_shape import Concat
+from dlc.ir.dialects.shape_rules import replaced, tensor
 from dlc.ir.expr import Dim, as_dim, as_expr
 from dlc.ir.types import BOOL, UI8
 
@@ -18,12 +21,17 @@ def reduction(kind: str, since: int = 18) -> Handler:
     """`since`: the opset that made the axes an input."""
 
     def handler(cx: NodeContext) -> Value:
-        x = cx.x()
-        chosen = reduced_axes(cx, tensor(x).rank, since)
-        keepdims = cx.flag("keepdims", True)
-        if tensor(x).scalar != BOOL:
-            return reduced(cx, x, kind, chosen, keepdims)
-        return cast(cx, reduced(cx, cast(cx, x, UI8), kind, chosen, keepdims), BOOL)
+        x, keepdims = cx.x(), cx.flag("keepdims", True)
+        is_bool = tensor(x).scalar == BOOL
+        numbers = cast(cx, x, UI8) if is_bool else x
+        if cx.version >= since and from_data.is_data(cx, 1):
+            noop = cx.flag("noop_with_empty_axes")
+            y = from_data.reduced_by(
+                cx, numbers, 1, keepdims, noop, lambda v, axes: reduced(cx, v, kind, axes, keepdims=False)
+            )
+        else:
+            y = reduced(cx, numbers, kind, reduced_axes(cx, tensor(x).rank, since), keepdims)
+        return cast(cx, y, BOOL) if is_bool else y
 
     return handler
 
@@ -53,38 +61,49 @@ def along_axis(kind: type[Softmax] | type[LogSoftmax] | type[Hardmax]) -> Handle
 
 
 def cum_sum(cx: NodeContext) -> Value:
+    exclusive, reverse = cx.flag("exclusive"), cx.flag("reverse")
+    if from_data.is_data(cx, 1):
+        y = cx.put(CumSum(from_data.around_axis(cx, cx.x(), 1), axis=1, exclusive=exclusive, reverse=reverse))
+        return reshaped(cx, y, cx.shape())
     (axis,) = cx.numbers(1, "axis")
     found = canonical_axis(axis, cx.type().rank)
-    return cx.put(CumSum(cx.x(), axis=found, exclusive=cx.flag("exclusive"), reverse=cx.flag("reverse")))
+    return cx.put(CumSum(cx.x(), axis=found, exclusive=exclusive, reverse=reverse))
 
 
 def cum_prod(cx: NodeContext) -> Value:
     """Running products by doubling: after step k each element holds the product of the 2ᵏ elements up to it."""
     x = cx.x()
-    rank = tensor(x).rank
-    axis = canonical_axis(cx.numbers(1, "axis")[0], rank)
-    size = static_dim(x, axis, f"axis {axis} of its input")
+    shape = tensor(x).shape
+    if from_data.is_data(cx, 1):
+        x, axis, most = from_data.around_axis(cx, x, 1), 1, from_data.largest(shape)
+    else:
+        axis = canonical_axis(cx.numbers(1, "axis")[0], len(shape))
+        most = shape[axis]
+    if not isinstance(most, int):
+        raise Unsupported(f"it multiplies along an axis whose size {most} is known only at run time")
     reverse, distance = cx.flag("reverse"), 1
     if cx.flag("exclusive"):
-        x = _moved(cx, x, axis, min(1, size), reverse)
-    while distance < size:
+        x = _moved(cx, x, axis, 1, reverse)
+    while distance < most:
         x = cx.put(Mul(x, _moved(cx, x, axis, distance, reverse)))
         distance *= 2
-    return x
+    return reshaped(cx, x, shape)
 
 
 def _moved(cx: NodeContext, x: Value, axis: int, distance: int, reverse: bool) -> Value:
     """x moved along the axis, ones where it came from."""
     shape = tensor(x).shape
-    kept = sliced(cx, x, axis, distance if reverse else 0, as_dim(as_expr(shape[axis]) - distance))
-    gap = tuple(distance if n == axis else 0 for n in range(len(shape)))
-    none = (0,) * len(shape)
-    return padded(cx, kept, none if reverse else gap, gap if reverse else none, "constant", 1)
+    gone = least(distance, shape[axis])
+    kept = sliced(cx, x, axis, gone if reverse else 0, as_dim(as_expr(shape[axis]) - gone))
+    ones = broadcasted(cx, cx.number(1, x), replaced(shape, axis, gone))
+    return cx.put(Concat(*((kept, ones) if reverse else (ones, kept)), axis=axis))
 
 
 def top_k(cx: NodeContext) -> tuple[Value, Value]:
-    count: Dim = cx.integer("k") if cx.version < 10 else cx.dims(1, "k")[0]
+    count: Dim = cx.integer("k") if cx.version < 10 else 0
     axis = canonical_axis(cx.integer("axis", -1), cx.type().rank)
+    if cx.version >= 10:
+        (count,) = from_data.sizes(cx, 1, "k", (cx.shape()[axis],))
     if isinstance(count, int) and count < 0:
         raise Unsupported(f"its k is {count}")
     largest, ordered = cx.flag("largest", True), cx.flag("sorted", True)

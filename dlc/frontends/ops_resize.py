@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dlc.frontends import from_data
 from dlc.frontends.contents import FINEST
 from dlc.frontends.context import Handler, NodeContext, Unsupported
 from dlc.frontends.shapes import canonical_axes
@@ -40,13 +41,12 @@ def resize(cx: NodeContext) -> Value:
     axes = canonical_axes(cx.integers("axes", tuple(range(rank))), rank)
     if coordinate == "tf_crop_and_resize":
         attrs["roi"] = _roi(_floats(cx, 1, "roi"), axes, rank)
-    scales = cx.contents(2) if cx.has(2) else None
-    if (cx.has(2) and scales is None) or (scales is not None and scales.size):
+    if cx.has(2) and cx.type(2).elements != 0:
         return _resized(cx, _spread(_floats(cx, 2, "scales"), axes, rank, 1.0), **attrs)
     policy = cx.text("keep_aspect_ratio_policy", "stretch")
     if policy != "stretch":
         return _resized_alike(cx, policy, axes, **attrs)
-    sizes = replaced_all(cx.shape(), axes, cx.dims(3, "sizes"))
+    sizes = replaced_all(cx.shape(), axes, from_data.sizes(cx, 3, "sizes"))
     if sizes == cx.shape() and coordinate != "tf_crop_and_resize":
         return cx.x()
     return cx.put(Resize(cx.x(), sizes=sizes, mode=_mode(cx), **attrs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dlc.frontends import from_data
 from dlc.frontends.build import (
     assume_parts,
     broadcasted,
@@ -12,7 +13,6 @@ from dlc.frontends.build import (
     reshaped,
     shape_of,
     sliced,
-    static_dim,
     transposed,
 )
 from dlc.frontends.contents import exact_quotient, greatest, is_symbolic
@@ -68,7 +68,7 @@ def known(cx: NodeContext, contents: Array) -> Item:
 
 
 def constant_of_shape(cx: NodeContext) -> Value:
-    return broadcasted(cx, cx.constant(fill_value(cx)), cx.dims(0, "shape"))
+    return broadcasted(cx, cx.constant(fill_value(cx)), from_data.sizes(cx, 0, "shape"))
 
 
 def always_known(cx: NodeContext) -> Value:
@@ -77,10 +77,10 @@ def always_known(cx: NodeContext) -> Value:
 
 
 def range_(cx: NodeContext) -> Value:
+    if from_data.is_data(cx, 0, 1, 2):
+        return from_data.range_by(cx)
     element = cx.type(0).scalar
-    (start,), (limit,), (step,) = (
-        _range_numbers(cx, n, name) for n, name in enumerate(("start", "limit", "delta"))
-    )  # fmt: skip
+    (start,), (limit,), (step,) = (cx.dims(n, name) for n, name in enumerate(("start", "limit", "delta")))
     if not isinstance(step, int) or step == 0:
         raise Unsupported(f"its delta is {step}, expected a number that is not 0")
     distance = (as_expr(limit) - start) * (1 if step > 0 else -1)
@@ -89,12 +89,6 @@ def range_(cx: NodeContext) -> Value:
     if step != 1:
         values = cx.put(Mul(values, cx.number(step, values)))
     return values if start == 0 else cx.put(Add(values, cx.x(0)))
-
-
-def _range_numbers(cx: NodeContext, position: int, name: str) -> Shape:
-    if cx.contents(position) is None:
-        raise Unsupported(f"its {name} is computed from data, so the size of its result is known only at run time")
-    return cx.dims(position, name)
 
 
 def eye_like(cx: NodeContext) -> Value:
@@ -111,7 +105,9 @@ def eye_like(cx: NodeContext) -> Value:
 
 
 def reshape(cx: NodeContext) -> Value:
-    wanted: Shape = cx.dims(1, "shape") if cx.version >= 5 else cx.integers("shape")
+    if cx.version >= 5 and from_data.is_data(cx, 1):
+        return reshaped(cx, cx.x(), from_data.reshape_target(cx, cx.shape(), 1, cx.flag("allowzero")))
+    wanted: Shape = from_data.sizes(cx, 1, "shape") if cx.version >= 5 else cx.integers("shape")
     return reshaped(cx, cx.x(), reshape_target(cx.shape(), wanted, cx.flag("allowzero")))
 
 
@@ -122,6 +118,8 @@ def flatten(cx: NodeContext) -> Value:
 
 
 def squeeze(cx: NodeContext) -> Value:
+    if cx.version >= 13 and from_data.is_data(cx, 1):
+        return reshaped(cx, cx.x(), from_data.squeezed_shape(cx, 1))
     axes, shape = axes_of(cx, 1, 13), cx.shape()
     if axes is None:
         if symbolic := [dim for dim in shape if isinstance(dim, Expr)]:
@@ -135,6 +133,8 @@ def squeeze(cx: NodeContext) -> Value:
 
 
 def unsqueeze(cx: NodeContext) -> Value:
+    if cx.version >= 13 and from_data.is_data(cx, 1):
+        return reshaped(cx, cx.x(), from_data.unsqueezed_shape(cx, 1))
     axes, shape = axes_of(cx, 1, 13), list(cx.shape())
     if axes is None:
         raise Unsupported("its axes are missing")
@@ -150,7 +150,7 @@ def transpose(cx: NodeContext) -> Value:
 
 
 def expand(cx: NodeContext) -> Value:
-    own, wanted = cx.shape(), cx.dims(1, "shape")
+    own, wanted = cx.shape(), from_data.sizes(cx, 1, "shape")
     for size, given in zip(reversed(own), reversed(wanted), strict=False):
         if isinstance(given, Expr) and size not in (1, given):
             # where x has a number, it is known what comes out, and x is read alike whatever the symbol is
@@ -163,7 +163,7 @@ def tile(cx: NodeContext) -> Value:
     x = cx.x()
     if cx.version < 6:
         raise Unsupported("its form before opset 6 is not supported")
-    repeats = cx.dims(1, "repeats")
+    repeats = from_data.sizes(cx, 1, "repeats")
     return x if all(each == 1 for each in repeats) else cx.put(Tile(x, repeats=repeats))
 
 
@@ -200,6 +200,13 @@ def concat(cx: NodeContext) -> Value:
 
 
 def slice_(cx: NodeContext) -> Value:
+    if cx.version >= 10 and from_data.is_data(cx, 1, 2, 3, 4):
+        count = from_data.length(cx, 1, "starts")
+        given = cx.has(3) and not from_data.is_data(cx, 3)
+        axes = cx.numbers(3, "axes") if given else tuple(range(count))
+        steps = cx.numbers(4, "steps") if cx.has(4) and not from_data.is_data(cx, 4) else (1,) * count
+        known_axes = None if from_data.is_data(cx, 3) else canonical_axes(axes, cx.type().rank)
+        return from_data.slice_by(cx, known_axes, None if from_data.is_data(cx, 4) else steps)
     starts, ends, axes, steps = _slice_arguments(cx)
     x, shape = cx.x(), cx.shape()
     cuts = {
@@ -240,7 +247,7 @@ def split(cx: NodeContext) -> list[Value]:
 
 def split_sizes(cx: NodeContext, dim: Dim, count: int) -> Shape:
     if cx.version >= 13 and cx.has(1):
-        return cx.dims(1, "split")
+        return from_data.sizes(cx, 1, "split", (dim,) * count)
     if cx.attribute("split") is not None:
         return cx.integers("split")
     if cx.version >= 18:
@@ -251,10 +258,17 @@ def split_sizes(cx: NodeContext, dim: Dim, count: int) -> Shape:
     return (as_dim(as_expr(dim) // count if even is None else even),) * count
 
 
+PADS = ("paddings", "pads")  # before opset 2, and since
+
+
 def pad(cx: NodeContext) -> Value:
     x, rank = cx.x(), cx.type().rank
-    pads: Shape = cx.dims(1, "pads") if cx.version >= 11 else cx.integers("pads" if cx.version > 1 else "paddings")
-    axes = canonical_axes(cx.numbers(3, "axes"), rank) if cx.version >= 18 and cx.has(3) else tuple(range(rank))
+    pads: Shape
+    if cx.version >= 18 and from_data.is_data(cx, 3):
+        pads, axes = from_data.pads_by(cx, rank), tuple(range(rank))
+    else:
+        pads = from_data.positions(cx, 1, "pads") if cx.version >= 11 else cx.integers(PADS[cx.version > 1])
+        axes = canonical_axes(cx.numbers(3, "axes"), rank) if cx.version >= 18 and cx.has(3) else tuple(range(rank))
     before, after = dict(zip(axes, pads, strict=False)), dict(zip(axes, pads[len(axes) :], strict=True))
     mode = cx.text("mode", "constant")
     full = [(before.get(n, 0), after.get(n, 0)) for n in range(rank)]
@@ -292,13 +306,13 @@ def center_crop_pad(cx: NodeContext) -> Value:
     x = cx.x()
     rank = tensor(x).rank
     axes = canonical_axes(cx.integers("axes", tuple(range(rank))), rank)
-    before, after = [0] * rank, [0] * rank
-    for axis, size in zip(axes, cx.numbers(1, "shape"), strict=True):
-        dim = static_dim(x, axis, f"axis {axis} of its input")
-        if size < dim:
-            x = sliced(cx, x, axis, (dim - size) // 2, size)
-        else:
-            before[axis], after[axis] = (size - dim) // 2, size - dim - (size - dim) // 2
+    before: list[Dim] = [0] * rank
+    after: list[Dim] = [0] * rank
+    for axis, size in zip(axes, from_data.sizes(cx, 1, "shape"), strict=True):
+        dim = shape_of(x)[axis]
+        less, more = as_expr(greatest(as_expr(dim) - size, 0)), as_expr(greatest(as_expr(size) - dim, 0))
+        x = sliced(cx, x, axis, as_dim(less // 2), as_dim(as_expr(dim) - less))
+        before[axis], after[axis] = as_dim(more // 2), as_dim(more - more // 2)
     return padded(cx, x, tuple(before), tuple(after))
 
 

@@ -31,7 +31,7 @@ ELEMENTWISE = "elementwise"  # each element of the result depends on the (broadc
 TERMINATOR = "terminator"  # ends a block
 CONSTANT = "constant"  # has no operands and one known value
 COMPARES = "compares"  # its result says how elements compare, with one another or with 0
-FINDS_SIZE = "finds-size"  # its attribute `size` names a dimension that is found out when the op runs
+FINDS_SIZE = "finds-size"  # its attribute `size` or `sizes` names dimensions that are found out when the op runs
 
 
 @record
@@ -50,6 +50,7 @@ ANY = Constraint("of any type", lambda t: True)
 TENSOR = is_a(TensorType, "a tensor")
 FLOAT_TENSOR = Constraint("a tensor of floats", lambda t: isinstance(t, TensorType) and t.scalar.is_float)
 INTEGER_TENSOR = Constraint("a tensor of integers", lambda t: isinstance(t, TensorType) and t.scalar.is_integer)
+SI64_TENSOR = Constraint("a tensor of si64", lambda t: isinstance(t, TensorType) and t.scalar.name == "si64")
 BOOL_TENSOR = Constraint("a tensor of bools", lambda t: isinstance(t, TensorType) and t.scalar.name == "bool")
 NUMBER_TENSOR = Constraint(
     "a tensor of numbers", lambda t: isinstance(t, TensorType) and (t.scalar.is_float or t.scalar.is_integer)

@@ -308,10 +308,16 @@ def definitions(op: Op, block: Block, sizes: Mapping[str, Op]) -> list[Op]:
 
 def found_sizes(block: Block) -> dict[str, Op]:
     """The dimensions that ops of a block find out when they run, each with the op (or the one around it)."""
-    return {
-        str(each.attrs["size"]): op for op in block.ops for each in (op.walk() if op.regions else (op,))
-        if each.spec.has(FINDS_SIZE)
-    }  # fmt: skip
+    finders = (
+        (each, op) for op in block.ops for each in (op.walk() if op.regions else (op,)) if each.spec.has(FINDS_SIZE)
+    )
+    return {name: op for each, op in finders for name in sizes_of(each)}
+
+
+def sizes_of(op: Op) -> tuple[str, ...]:
+    """The dimensions that an op of the trait FINDS_SIZE makes known."""
+    names = op.attrs["sizes"] if "sizes" in op.attrs else (op.attrs["size"],)
+    return tuple(map(str, names)) if isinstance(names, tuple) else ()
 
 
 def mentioned(op: Op) -> set[str]:

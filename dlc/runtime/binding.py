@@ -26,6 +26,7 @@ class Bound:
     sizes: Numbers  # of all inputs, one after the other
     outputs: tuple[tuple[str, Shape, np.dtype, int], ...]  # name, shape (its upper bound), type, bytes
     workspace: int
+    late: bool = False  # whether there are outputs that nothing bounds: their sizes are -1, and their bytes
 
 
 class Binder:
@@ -71,10 +72,10 @@ class Binder:
     def bound(self, sizes: Numbers, numbers: Sequence[int], workspace: int) -> Bound:
         shapes = self.shapes(numbers)
         outputs = [
-            (spec.name, shape, spec.dtype, math.prod(shape) * spec.dtype.itemsize)
+            (spec.name, shape, spec.dtype, -1 if -1 in shape else math.prod(shape) * spec.dtype.itemsize)
             for spec, shape in zip(self.metadata.outputs, shapes, strict=True)
         ]
-        return Bound(sizes, tuple(outputs), workspace)
+        return Bound(sizes, tuple(outputs), workspace, any(row[3] < 0 for row in outputs))
 
     def described(self, sizes: Numbers) -> str:
         """The inputs with their shapes, for messages."""

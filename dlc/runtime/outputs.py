@@ -24,7 +24,9 @@ def address_of(array: np.ndarray) -> int:
 
 
 def fresh_array(name: str, shape: Shape, dtype: np.dtype, size: int) -> tuple[np.ndarray, int]:
-    """An uninitialized C-ordered array that starts at a cache line, and its address."""
+    """An uninitialized C-ordered array that starts at a cache line, and its address; none if data decides its size."""
+    if size < 0:
+        return np.empty(0, dtype), 0
     try:
         raw = np.empty(size + LINE, np.uint8)
         address = address_of(raw)
@@ -89,10 +91,36 @@ def separate_inputs(
             buffers[index] = inputs[index].ctypes.data
 
 
-def real_outputs(binder: Binder, sizes: Sequence[int], results: list[np.ndarray]) -> list[np.ndarray]:
-    """Cut outputs whose size the kernels found out: the code wrote them densely, in their real shape."""
+class Allocator:
+    """Gives a run memory for the outputs whose sizes it finds, where nothing bounds them."""
+
+    def __init__(self) -> None:
+        self.given: dict[int, np.ndarray] = {}
+        given = self.given  # the callback holds no reference to this, which would be a circle
+
+        def allocate(user: int | None, result: int, size: int) -> int | None:
+            try:
+                raw = np.empty(size + LINE, np.uint8)
+            except (MemoryError, ValueError):
+                return None
+            given[result] = raw[-address_of(raw) % LINE :][:size]
+            return address_of(given[result])
+
+        self.callback = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(allocate)
+
+
+def real_outputs(
+    binder: Binder, sizes: Sequence[int], results: list[np.ndarray], given: dict[int, np.ndarray]
+) -> list[np.ndarray]:
+    """Cut outputs whose size the run found out: the code wrote them densely, in their real shape.
+
+    Those in `given` lie in memory that the run has asked for.
+    """
     for index, (derived, shape) in enumerate(zip(binder.is_derived, binder.shapes(sizes), strict=True)):
         if not derived:
+            continue
+        if (raw := given.pop(index, None)) is not None:
+            results[index] = np.ndarray(shape, results[index].dtype, raw)
             continue
         count = math.prod(shape)
         if count > results[index].size:

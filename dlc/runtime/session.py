@@ -22,6 +22,7 @@ from dlc.runtime.state import Functions, State, States
 from dlc.runtime.threads import thread_count
 
 KEPT_SHAPES: Final = 256
+NO_MEMORY: Final = -4  # of docs/ABI.md
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None) -> CompiledModel:
@@ -161,8 +162,11 @@ class CompiledModel:
         else:
             results = self._given_outputs(state, bound, arrays, out)
         if code := self._functions.run(*state.arguments):
-            raise UserError(state.message()) if code > 0 else InternalError(state.message())
-        return real_outputs(self._binder, state.result_sizes(), results) if self._derived else results
+            state.given.clear()
+            raise UserError(state.message()) if code > 0 or code == NO_MEMORY else InternalError(state.message())
+        if not self._derived:
+            return results
+        return real_outputs(self._binder, state.result_sizes(), results, state.given)
 
     def _given_outputs(
         self, state: State, bound: Bound, arrays: list[np.ndarray], out: Mapping[str, np.ndarray]

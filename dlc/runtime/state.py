@@ -8,9 +8,12 @@ import os
 import weakref
 from collections.abc import Sequence
 
+import numpy as np
+
 from dlc.errors import UserError
 from dlc.runtime.binding import Binder, Bound, Numbers, Shape
 from dlc.runtime.library import Library
+from dlc.runtime.outputs import Allocator
 
 HUGE_PAGE = 2 << 20
 LINE = 64
@@ -52,6 +55,7 @@ class Functions:
         self.message = function("dlc_message", ctypes.c_int64, pointer, pointer, ctypes.c_int64)
         self.init = function("dlc_init", int32, pointer, int32)
         self.close = function("dlc_close", int32, pointer)
+        self.set_allocator = function("dlc_set_allocator", int32, pointer, pointer, pointer, pointer)
         self.context_bytes = function("dlc_ctx_bytes", ctypes.c_int64)()
 
 
@@ -71,6 +75,7 @@ class State:
         self.buffers = (ctypes.c_void_p * max(1, len(binder.metadata.inputs) + len(binder.metadata.outputs)))()
         self.bound: Bound | None = None
         self.arena = Memory(0)
+        self.allocator: Allocator | None = None
         self.arguments = self.addresses()
         self.close = weakref.finalize(self, end_threads, functions, self.memory, os.getpid())
         self.close.atexit = False  # a daemon's thread may be inside
@@ -96,6 +101,10 @@ class State:
                 given = self.binder.described(bound.sizes)
                 raise UserError(f"there is no memory for the {bound.workspace} bytes of a run with {given}") from error
             self.arguments = self.addresses()
+        if bound.late and self.allocator is None:
+            self.allocator = Allocator()
+            address = ctypes.cast(self.allocator.callback, ctypes.c_void_p)
+            self.functions.set_allocator(self.memory.address, address, None, None)
         self.bound = bound
 
     def _bind(self, sizes: Numbers) -> None:
@@ -107,6 +116,11 @@ class State:
         """The sizes of all results of the last run."""
         self.functions.shapes(self.memory.address, self.results)
         return self.results[:]
+
+    @property
+    def given(self) -> dict[int, np.ndarray]:
+        """The memory of outputs that the last run has asked for, by their numbers."""
+        return {} if self.allocator is None else self.allocator.given
 
     @property
     def dims(self) -> list[int]:

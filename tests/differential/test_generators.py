@@ -29,7 +29,8 @@ DIALECTS = (
     graph_attention, graph_flow,
 )  # fmt: skip
 MADE_BY_PASSES = (graph_shape.Relayout, graph_flow.Group, graph_flow.Yield, *graph_winograd.OPS, *graph_strassen.OPS)
-MADE_WITH_OTHERS = (graph_shape.Constant, graph_flow.Require)  # compiling puts guards in where the others need them
+# compiling puts guards in where the others need them; what sizes are read for is in tests/sizes/test_from_data.py
+MADE_WITH_OTHERS = (graph_shape.Constant, graph_flow.Require, graph_index.ReadSizes)
 
 
 @settings(max_examples=60)

@@ -39,12 +39,12 @@ def test_all_problems_come_at_once() -> None:
     ]
 
 
-def test_a_shape_from_data_says_so() -> None:
+def test_a_number_from_data_that_must_be_known_says_so() -> None:
     model = tiny(
-        node("Cast", "x", "i", to=7), node("Reshape", "i i2", "q"), node("Reshape", "x q", "y", "bad"), output="y"
+        node("Cast", "x", "i", to=7), node("Reshape", "i i2", "q"), node("STFT", "x q", "y", "bad"), output="y"
     )
     model.graph.initializer.add(name="i2", data_type=7, dims=[1], int64_data=[-1])  # type: ignore[attr-defined]
-    with pytest.raises(UnsupportedOps, match=r"Reshape 'bad': its shape is computed from data"):
+    with pytest.raises(UnsupportedOps, match=r"STFT 'bad': its frame_step is computed from data"):
         load_model(model)
 
 

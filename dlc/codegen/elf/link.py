@@ -20,9 +20,9 @@ from dlc.errors import InternalError
 from dlc.record import record
 
 LIBC_FUNCTIONS = frozenset((
-    "abort", "clock_gettime", "close", "exit", "_exit", "free", "madvise", "malloc", "memcmp", "memcpy", "memmove",
-    "memset", "mmap", "munmap", "open", "pthread_create", "pthread_join", "read", "sched_getaffinity", "sched_yield",
-    "sigfillset", "sigprocmask", "snprintf", "syscall", "write",
+    "abort", "aligned_alloc", "clock_gettime", "close", "exit", "_exit", "free", "madvise", "malloc", "memcmp",
+    "memcpy", "memmove", "memset", "mmap", "munmap", "open", "pthread_create", "pthread_join", "read",
+    "sched_getaffinity", "sched_yield", "sigfillset", "sigprocmask", "snprintf", "syscall", "write",
 ))
 """What an artefact may import. Libm is left out on purpose: a kernel that calls it was lowered wrongly."""
 

@@ -60,7 +60,7 @@ class Interface:
     workspace: Size
     messages: Sequence[str] = ()  # of the codes from 1 on
     scratch: int = 0  # bytes that each thread needs behind the workspace
-    uppers: Mapping[str, Expr] = field(default_factory=dict)  # of the sizes that kernels find
+    uppers: Mapping[str, Expr | None] = field(default_factory=dict)  # of the sizes that the run finds, if they have one
     guards: Sequence[Guard] = ()
     sizes: Sequence[Size] = ()
     pairs: Sequence[tuple[Expr, Expr]] = ()  # all equal, or else it is the second body that runs
@@ -149,7 +149,7 @@ def body_lines(f: _Function, interface: Interface, slots: Mapping[str, int], dim
         holds = numbers.stand_in(guard.check.relation, left, right)
         fail_unless(f, holds, numbers.either(left[1], right[1]), guard.code, guard.too_large, (left, right))
     for name, upper in interface.uppers.items():
-        numbers.symbols[name] = numbers.number(upper)[0]
+        numbers.symbols[name] = "0" if upper is None else numbers.number(upper)[0]
         f.store(numbers.symbols[name], dims, slots[name])
     for size in interface.sizes:
         value = numbers.number(size.expr)

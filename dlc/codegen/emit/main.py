@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
+from dlc.codegen.context import NO_MEMORY
 from dlc.codegen.emit.checked import Checked
 from dlc.codegen.emit.effects import FAIL, kernel_messages
 from dlc.codegen.emit.scope import Block, Scope, Writer
@@ -19,11 +20,14 @@ from dlc.errors import InternalError
 from dlc.ir.core import Func, Module, Op, Value
 from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
-from dlc.ir.expr import Expr, as_expr
+from dlc.ir.expr import Expr, as_expr, product
 from dlc.ir.guards import pairs_of
 from dlc.ir.messages import escaped
+from dlc.ir.size_bounds import elements_at_most, upper_bounds
+from dlc.ir.types import BufferType
 from dlc.record import record
 
+TOO_MUCH = "more than 63 bits can say"
 WORTH_SHARING = 200_000  # units of work, some microseconds: handing a job to other threads and waiting takes one or two
 
 Codes = Mapping[Op, int]  # per call what is added to the number of the kernel's error; per check its number
@@ -44,9 +48,15 @@ class ErrorSites:
 def error_sites(module: Module) -> ErrorSites:
     """Where the calls and checks of all bodies may fail, and what is said then."""
     sites = ErrorSites()
+    body_of = {body.terminator: body for body in module.bodies}
     for op in (op for body in module.bodies for op in body.block.ops):
-        if isinstance(op, run.Check):
+        if isinstance(op, run.Check | run.Read):
             sites.codes[op] = sites.add(op.message)
+        elif isinstance(op, run.Alloc) and op.late:
+            name = escaped(f"'{op.loc}'")
+            sites.codes[op] = sites.add(f"{name}: the memory of its result is {TOO_MUCH}")
+        elif isinstance(op, Return) and late_results(body_of[op]):
+            sites.codes[op] = sites.add(f"the memory of a result is {TOO_MUCH}")
         elif isinstance(op, run.Call) and (messages := kernel_messages(module.funcs[op.kernel])):
             sites.codes[op] = len(sites.messages)
             where = escaped(f"{op.kernel.rsplit('_', 1)[0]} '{op.loc}'")
@@ -133,13 +143,22 @@ def _emit_body(
     calls = [op for op in func.block.ops if isinstance(op, run.Call)]
     most = max((len(op.operands) for op in calls), default=0)
     w.line(f"%args = alloca [{max(1, most)} x ptr], align 16")
+    late = late_results(func)
     for number, arg in enumerate(func.args):
         slot = w.assign(f"getelementptr ptr, ptr %buffers, i64 {number}", "slot")
-        w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8", "p"))
+        if arg not in late:
+            w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8", "p"))
     base = _share_scratch(w, func, scratch) if scratch else "null"
     w.line("call void @dlc_stamp(ptr %ctx)")
     for op in func.block.ops:
+        for value in [value for value in op.operands if value in late]:
+            _late_result(w, value, late.pop(value), codes[func.terminator])
         match op:
+            case run.Alloc() if op.late:
+                w.define(op.result, _allocate(w, op.type, -1, codes[op]))
+            case run.Read():
+                _read(w, op, codes[op])
+                _load_dims(w, op.publishes)
             case run.Alloc() | run.Constant():
                 w.define(op.result, _place(w, op))
             case run.View():
@@ -185,9 +204,70 @@ def _view(w: Writer, op: run.View) -> str:
     return w.assign(f"getelementptr i8, ptr {w.use(op.buffer)}, i64 {offset}", "p")
 
 
+def late_results(func: Func) -> dict[Value, int]:
+    """The results whose size only data decides, and nothing bounds, with their numbers among the results."""
+    uppers = upper_bounds(func)
+    results = [arg for arg in func.args if isinstance(arg.type, BufferType) and arg.type.space == "output"]
+    return {arg: n for n, arg in enumerate(results)
+            if isinstance(arg.type, BufferType) and elements_at_most(arg.type.shape, uppers) is None}  # fmt: skip
+
+
+def _late_result(w: Writer, value: Value, number: int, code: int) -> None:
+    """The caller's memory for a result, taken from its allocator now that the size is known."""
+    if not isinstance(value.type, BufferType):
+        raise InternalError(f"{value.type} is no buffer")
+    address = _allocate(w, value.type, number, code)
+    w.define(value, address)
+
+
+def _allocate(w: Writer, kind: BufferType, result: int, code: int) -> str:
+    """Memory for a buffer whose size is known by now: of the run's own (result -1), or for a result."""
+    numbers = Checked(w)
+    size = as_expr(product(kind.shape)) * kind.element.bytes
+    for symbol in sorted(size.symbols()):
+        numbers.symbols[symbol] = w.symbols[symbol][0]
+    amount, bad = numbers.number(size)
+    enough = w.assign(f"icmp sge i64 {amount}, 0", "enough")
+    if bad != "false":
+        enough = w.assign(f"select i1 {bad}, i1 false, i1 {enough}", "enough")
+    _fail_unless(w, enough, code, amount, amount)
+    w.declare("hidden ptr @dlc_allocate(ptr, i64, i64)")
+    address = w.assign(f"call ptr @dlc_allocate(ptr %ctx, i64 {result}, i64 {amount})", "p")
+    there = w.assign(f"icmp ne ptr {address}, null", "there")
+    _fail_unless(w, there, NO_MEMORY, amount, amount)
+    return address
+
+
+def _read(w: Writer, op: run.Read, code: int) -> None:
+    """Numbers of a buffer as the values of named dimensions."""
+    buffer = w.use(op.buffer)
+    for number, (name, most) in enumerate(zip(op.publishes, op.most, strict=True)):
+        at = w.assign(f"getelementptr i64, ptr {buffer}, i64 {number}", "at")
+        value = w.assign(f"load i64, ptr {at}, align 8", "n")
+        numbers = Checked(w)
+        for symbol in sorted(most.symbols()):
+            numbers.symbols[symbol] = w.symbols[symbol][0]
+        bound, _ = numbers.number(most)
+        low = w.assign(f"icmp sge i64 {value}, 0", "holds")
+        high = w.assign(f"icmp sle i64 {value}, {bound}", "holds")
+        _fail_unless(w, w.assign(f"and i1 {low}, {high}", "holds"), code, value, bound)
+        slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[name]}", "slot")
+        w.line(f"store i64 {value}, ptr {slot}, align 8")
+
+
+def _fail_unless(w: Writer, holds: str, code: int, first: str, second: str) -> None:
+    before = w.block
+    failed, following = w.new_block("failed"), w.new_block("next")
+    before.lines.append(f"br i1 {holds}, label %{following.label}, label %{failed.label}")
+    status = w.fresh("status")
+    failed.lines.append(f"{status} = call i32 @dlc_fail(ptr %ctx, i32 {code}, i32 0, i64 {first}, i64 {second})")
+    failed.lines.append(f"ret i32 {status}")
+    w.scopes[-1].block = following
+
+
 def found_sizes(func: Func) -> tuple[str, ...]:
     """The named dimensions that kernels find out, in the order in which they do."""
-    return tuple(symbol for op in func.block.ops if isinstance(op, run.Call) for symbol in op.publishes)
+    return tuple(name for op in func.block.ops if isinstance(op, run.Call | run.Read) for name in op.publishes)
 
 
 def input_checks(func: Func) -> list[run.Check]:
@@ -211,14 +291,7 @@ def _check(w: Writer, op: run.Check, code: int) -> None:
     holds = numbers.stand_in(op.relation, left, right)
     if (bad := numbers.either(left[1], right[1])) != "false":
         holds = w.assign(f"select i1 {bad}, i1 false, i1 {holds}", "holds")
-    before = w.block
-    failed, following = w.new_block("failed"), w.new_block("next")
-    before.lines.append(f"br i1 {holds}, label %{following.label}, label %{failed.label}")
-    status = w.fresh("status")
-    sides = f"i64 {left[0]}, i64 {right[0]}"
-    failed.lines.append(f"{status} = call i32 @dlc_fail(ptr %ctx, i32 {code}, i32 0, {sides})")
-    failed.lines.append(f"ret i32 {status}")
-    w.scopes[-1].block = following
+    _fail_unless(w, holds, code, left[0], right[0])
 
 
 def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str, work: Expr | None, team: int) -> None:

@@ -14,6 +14,7 @@ from dlc.ir.opdef import (
     INTEGER_TENSOR,
     NUMBER_TENSOR,
     PURE,
+    SI64_TENSOR,
     TENSOR,
     AttrDef,
     attr,
@@ -210,16 +211,56 @@ class TopK(Op):
         yield from at_least(size, as_dim(self.k), "c2: k must not exceed the size of the axis")
 
 
-class Counting(Op):
-    """Base of ops whose result has a size found only at run time: the symbol `size`, at most `size_bound()`.
+class FindsSizes(Op):
+    """Base of ops that make named dimensions known when they run.
 
-    They are not pure: types and attributes may use the symbol where nothing uses the results.
+    They are not pure: types and attributes may use the symbols where nothing uses the results.
     """
+
+    def found(self) -> dict[str, Dim | None]:
+        """The symbols, each with the most that it can be, if there is a most."""
+        raise NotImplementedError
+
+
+class Counting(FindsSizes):
+    """Base of ops whose result has a size found only at run time: the symbol `size`, at most `size_bound()`."""
 
     size: AttrDef[str] = attr(kind=str)
 
     def size_bound(self) -> Dim:
         return tensor(self.operands[0]).elements
+
+    def found(self) -> dict[str, Dim | None]:
+        return {self.size: self.size_bound()}
+
+
+MOST_READ = 1 << 46  # a size that is read from data and has no other bound: no tensor can have more elements
+
+
+@op_def("graph.read_sizes", traits={FINDS_SIZE})
+class ReadSizes(FindsSizes):
+    """Makes each element of x (N) the value of one of the N named dimensions `sizes`
+
+    A run fails where one is negative, or more than `most` says: a bound for each, -1 for none. The message calls the op
+    `what` and the numbers `text`.
+    """
+
+    x = operand(SI64_TENSOR, rank(1))
+    sizes: AttrDef[tuple[str, ...]] = attr(kind=tuple)
+    most: AttrDef[tuple[Dim, ...]] = attr(kind=tuple)
+    what = attr("model")
+    text = attr("a size")
+
+    def infer(self) -> tuple[Type, ...]:
+        return ()
+
+    def check(self) -> Iterator[str]:
+        if len(self.sizes) != len(self.most) or tensor(self.x).shape != (len(self.sizes),):
+            yield "c1: x must have as many elements as there are sizes and bounds"
+
+    def found(self) -> dict[str, Dim | None]:
+        bounds = (None if most == -1 else most for most in self.most)
+        return dict(zip(self.sizes, bounds, strict=True))
 
 
 @op_def("graph.nonzero", traits={FINDS_SIZE, COMPARES})
@@ -283,4 +324,5 @@ class Unique(Counting):
 
 OPS: tuple[type[Op], ...] = (
     Gather, GatherElements, GatherNd, ScatterElements, ScatterNd, CumSum, TopK, NonZero, Compress, Unique,
+    ReadSizes,
 )  # fmt: skip

@@ -18,10 +18,11 @@ from dlc.ir.types import BufferType, TensorType, Type
 
 @op_def("run.alloc")
 class Alloc(Op):
-    """Memory of the arena; `offset` in bytes once planned."""
+    """Memory of the arena; `offset` in bytes once planned. If `late`, memory that the run takes when it comes here."""
 
     type = attr(kind=BufferType)
     offset: AttrDef[Expr | None] = attr(None)
+    late = attr(False)
 
     def infer(self) -> tuple[Type, ...]:
         return (self.type,)
@@ -87,4 +88,21 @@ class Check(Op):
             yield f"c1: relation must be one of {', '.join(RELATIONS)}"
 
 
-OPS = (Alloc, Constant, View, Call, Check)
+@op_def("run.read")
+class Read(Op):
+    """The elements of a buffer of si64, at its start, become the values of the named dimensions `publishes`.
+
+    Fail where one is negative, or more than its bound in `most`; {0} and {1} in `message` are what came and the bound.
+    """
+
+    buffer = operand(BUFFER)
+    publishes: AttrDef[tuple[str, ...]] = attr(kind=tuple)
+    most: AttrDef[tuple[Expr, ...]] = attr(kind=tuple)
+    message = attr(kind=str)
+
+    def check(self) -> Iterator[str]:
+        if len(self.publishes) != len(self.most):
+            yield "c1: there must be as many bounds as dimensions"
+
+
+OPS = (Read, Alloc, Constant, View, Call, Check)

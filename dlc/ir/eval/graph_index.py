@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlc.errors import UserError
+from dlc.errors import InternalError, UserError
 from dlc.ir.core import Op
 from dlc.ir.dialects import graph_index as ops
-from dlc.ir.eval.frame import Array, Meaning, SymbolicMeaning, Symbols
+from dlc.ir.eval.frame import Array, Frame, Meaning, Run, SymbolicMeaning, Symbols
 
 Index = tuple[Array, ...]
 
@@ -118,3 +118,17 @@ MEANINGS: dict[type[Op], Meaning] = {
 }  # fmt: skip
 
 SYMBOLIC_MEANINGS: dict[type[Op], SymbolicMeaning] = {ops.TopK: top_k}
+
+
+def read_sizes(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    if not isinstance(op, ops.ReadSizes) or not isinstance(args[0], np.ndarray):
+        raise InternalError(f"{op.name} reads no array", op=op)
+    for name, most, size in zip(op.sizes, op.most, args[0].tolist(), strict=True):
+        bound = ops.MOST_READ if most == -1 else frame.symbols.value(most)
+        if not 0 <= size <= bound:
+            raise UserError(f"{op.what} '{op.loc}': {op.text} must be at least 0 and at most {bound}, got {size}")
+        frame.symbols.numbers[name] = size
+    return []
+
+
+RUNS: dict[type[Op], Run] = {ops.ReadSizes: read_sizes}

@@ -45,6 +45,7 @@ RUNS: dict[type[Op], Run] = {
     **{kind: pure(meaning) for kind, meaning in graph_index.MEANINGS.items()},
     **{kind: symbolic(meaning) for kind, meaning in graph_index.SYMBOLIC_MEANINGS.items()},
     **graph_shape.RUNS,
+    **graph_index.RUNS,
     **graph_flow.RUNS,
     **LOOP_RUNS,
 }

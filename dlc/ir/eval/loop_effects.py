@@ -5,8 +5,6 @@ A buffer whose size is not known yet is `Unshaped` memory: nothing can be read f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from dlc.errors import InternalError, UserError
@@ -14,19 +12,20 @@ from dlc.ir.core import Op
 from dlc.ir.dialects import buf, loop, run
 from dlc.ir.eval.frame import Array, Frame, Run, Symbols
 from dlc.ir.eval.loop_exprs import number
-from dlc.ir.expr import Expr, as_expr
+from dlc.ir.eval.loop_memory import fresh
+from dlc.ir.expr import as_expr
 from dlc.ir.messages import filled
 from dlc.ir.requirements import fulfilled
-from dlc.ir.size_bounds import elements_at_most
+from dlc.ir.size_bounds import Uppers, elements_at_most
 from dlc.ir.types import BufferType
 from dlc.record import record
 
 
 @record
 class Unshaped:
-    """Memory for the most elements that a buffer may get, in one dimension."""
+    """Memory for the most elements that a buffer may get, in one dimension; None where there is no most."""
 
-    memory: Array
+    memory: Array | None
 
 
 def open_symbols(kind: BufferType, symbols: Symbols) -> set[str]:
@@ -34,14 +33,17 @@ def open_symbols(kind: BufferType, symbols: Symbols) -> set[str]:
     return {name for dim in kind.shape for name in as_expr(dim).symbols()} - symbols.numbers.keys()
 
 
-def room(kind: BufferType, symbols: Symbols, uppers: Mapping[str, Expr]) -> int:
-    """How many elements a buffer may get."""
+def room(kind: BufferType, symbols: Symbols, uppers: Uppers) -> int | None:
+    """How many elements a buffer may get, if anything bounds it."""
     waiting = {name: upper for name, upper in uppers.items() if name not in symbols.numbers}
-    return max(0, elements_at_most(kind.shape, waiting).evaluate(symbols.numbers))
+    most = elements_at_most(kind.shape, waiting)
+    return None if most is None else max(0, most.evaluate(symbols.numbers))
 
 
-def shaped(memory: Array, kind: BufferType, symbols: Symbols) -> Array:
+def shaped(memory: Array | None, kind: BufferType, symbols: Symbols) -> Array:
     shape = symbols.shape(kind.shape)
+    if memory is None:
+        return fresh(shape, kind.element.dtype)
     return memory[: int(np.prod(shape, dtype=np.int64))].reshape(shape)
 
 

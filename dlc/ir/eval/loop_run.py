@@ -21,9 +21,10 @@ from dlc.ir.eval.loop_exprs import compiled
 from dlc.ir.eval.loop_memory import fresh, memory
 from dlc.ir.expr import Expr, as_expr
 from dlc.ir.guards import declared_types
+from dlc.ir.messages import filled
 from dlc.ir.packing import pack
 from dlc.ir.pool import ConstantPool, DenseRef
-from dlc.ir.size_bounds import upper_bounds
+from dlc.ir.size_bounds import Uppers, upper_bounds
 from dlc.ir.types import BufferType, TensorType
 
 KERNEL_RUNS: dict[type[Op], Run] = {
@@ -73,13 +74,14 @@ class MainFrame(Frame):
         self.arena = np.full(max(sizes, default=0), 0xFF, np.uint8)  # as floats: NaN
 
 
-def bytes_of(kind: BufferType, symbols: Symbols, uppers: Mapping[str, Expr]) -> int:
-    return room(kind, symbols, uppers) * kind.element.bytes
+def bytes_of(kind: BufferType, symbols: Symbols, uppers: Uppers) -> int:
+    return (room(kind, symbols, uppers) or 0) * kind.element.bytes
 
 
-def fresh_buffer(kind: BufferType, symbols: Symbols, uppers: Mapping[str, Expr]) -> Array | Unshaped:
+def fresh_buffer(kind: BufferType, symbols: Symbols, uppers: Uppers) -> Array | Unshaped:
     if open_symbols(kind, symbols):
-        return Unshaped(fresh((room(kind, symbols, uppers),), kind.element.dtype))
+        size = room(kind, symbols, uppers)
+        return Unshaped(None if size is None else fresh((size,), kind.element.dtype))
     return fresh(symbols.shape(kind.shape), kind.element.dtype)
 
 
@@ -114,6 +116,19 @@ def run_view(frame: Frame, op: Op, args: list[object]) -> list[object]:
     return [seen[first : first + math.prod(shape)].reshape(shape)]
 
 
+def run_read(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    if not isinstance(op, run.Read):
+        raise InternalError(f"{op.name} reads no sizes", op=op)
+    found = memory(args[0], op).reshape(-1)
+    for name, most, size in zip(op.publishes, op.most, found.tolist(), strict=True):
+        bound = number_of(most, frame.symbols)
+        if not 0 <= size <= bound:
+            raise UserError(filled(op.message, (size, bound), frame.symbols.numbers))
+        frame.symbols.numbers[name] = size
+    settle(frame)
+    return []
+
+
 def run_call(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, run.Call) or not isinstance(frame, MainFrame):
         raise InternalError(f"{op.name} stands outside of a lowered main", op=op)
@@ -132,6 +147,7 @@ RUNS: dict[type[Op], Run] = {
     run.Constant: run_constant,
     run.View: run_view,
     run.Call: run_call,
+    run.Read: run_read,
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Container
 
 from dlc.ir.core import Func, Value
 from dlc.ir.dialects import graph_flow, graph_shape
-from dlc.ir.dialects.graph_index import Counting
+from dlc.ir.dialects.graph_index import FindsSizes
 from dlc.ir.dialects.shape_rules import tensor
 from dlc.ir.expr import Dim, Expr, as_expr, const, product
 from dlc.ir.types import Layout, TensorType
@@ -67,7 +67,7 @@ def pieces(main: Func, placed: Container[Value]) -> dict[Value, Piece]:
 
     A value lives in one only. Sizes found at run time are not known where memory is given out.
     """
-    finds_sizes = any(isinstance(op, Counting) for op in main.walk())
+    finds_sizes = any(isinstance(op, FindsSizes) for op in main.walk())
     found: dict[Value, Piece] = {}
     for group in reversed(main.block.ops):  # from the outside in: a piece may itself be made of pieces
         if not isinstance(group, graph_flow.Group) or (concat := concat_of(group)) is None:
@@ -110,7 +110,7 @@ def views(main: Func, placed: Container[Value]) -> dict[Value, Piece]:
 
     Sizes found at run time are not known where memory is given out.
     """
-    finds_sizes = any(isinstance(op, Counting) for op in main.walk())
+    finds_sizes = any(isinstance(op, FindsSizes) for op in main.walk())
     found: dict[Value, Piece] = {}
     for group in main.block.ops:
         if not isinstance(group, graph_flow.Group) or (op := slice_of(group)) is None or group.result in placed:

@@ -11,6 +11,7 @@ with a halo has the halo zeroed by a small kernel of its own before it is writte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 from typing import ClassVar
 
@@ -20,10 +21,12 @@ from dlc.ir.core import Block, Func, Location, Module, Op, Region, Value
 from dlc.ir.denormals import KEEPS_DENORMALS
 from dlc.ir.dialects import graph_flow, graph_shape, run
 from dlc.ir.dialects.func import Return
-from dlc.ir.dialects.graph_index import Counting
-from dlc.ir.expr import Expr, const
+from dlc.ir.dialects.graph_index import MOST_READ, Counting, ReadSizes
+from dlc.ir.expr import Expr, as_expr, const
 from dlc.ir.levels import Level
-from dlc.ir.size_bounds import at_most
+from dlc.ir.messages import escaped
+from dlc.ir.rewrite import found_sizes
+from dlc.ir.size_bounds import NO_BOUND, at_most
 from dlc.ir.teams import has_teams, team_memory
 from dlc.ir.types import BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
@@ -80,7 +83,7 @@ class _Lowering:
         self.pieces: dict[Value, Piece] = {}  # values that lie in a concatenation
         self.views: dict[Value, Piece] = {}  # slices that lie in what they are taken from
         self.wholes: dict[Value, Value] = {}  # the buffers of these concatenations
-        self.uppers: dict[str, Expr] = {}  # of the sizes that kernels have found so far
+        self.uppers: dict[str, Expr | None] = {}  # of the sizes that kernels have found so far
         self.waiting: list[run.Check] = []  # for sizes that have not been found yet
 
     def run(self) -> None:
@@ -102,7 +105,7 @@ class _Lowering:
         self.block.append(Return())
         attrs = dict(self.old.attrs)
         if self.uppers:
-            attrs |= {"derived": tuple(self.uppers), "derived_upper": tuple(self.uppers.values())}
+            attrs |= {"derived": tuple(self.uppers), "derived_upper": tuple(map(bound_attribute, self.uppers.values()))}
         self.module.funcs[self.old.name] = Func(self.old.name, Region([self.block]), (), attrs)
 
     def claim(self, value: Value, out: Value) -> None:
@@ -134,6 +137,8 @@ class _Lowering:
                 self.reshape(op)
             case graph_flow.Require():
                 pass  # as early as can be: `add_checks`
+            case ReadSizes():
+                self.read_sizes(op)
             case graph_flow.Group() if op.results[0] in self.wholes:
                 self.concat(op)
             case graph_flow.Group() if op.results[0] in self.views:
@@ -142,6 +147,17 @@ class _Lowering:
                 self.group(op, [self.result_buffer(v) for v in op.results])
             case _:
                 raise InternalError(f"{op.name} is in no group", op=op)
+
+    def read_sizes(self, op: ReadSizes) -> None:
+        """Named dimensions from data; each has a bound from here on, over sizes of inputs, or none."""
+        found = {name: None if most is None else at_most(most, self.uppers) for name, most in op.found().items()}
+        limits = tuple(const(MOST_READ) if most == -1 else as_expr(most) for most in op.most)
+        text = escaped(f"{op.what} '{op.loc}': {op.text}")
+        message = f"{text} must be at least 0 and at most {{1}}, got {{0}}"
+        buffer = self.buffers[op.x]
+        self.block.append(run.Read(buffer, publishes=op.sizes, most=limits, message=message, loc=op.loc))
+        self.made.found |= dict.fromkeys(found)
+        self.publish(found)
 
     def reshape(self, op: graph_shape.Reshape) -> None:
         source = op.operands[0]
@@ -247,14 +263,14 @@ class _Lowering:
         self.module.add(kernel)
         self.cx.lowered(kernel, (*self.made.found,))
 
-    def publish(self, found: dict[str, Expr]) -> None:
+    def publish(self, found: Mapping[str, Expr | None]) -> None:
         """Note the sizes that a kernel has found, and check what can be checked now."""
         self.uppers |= found
         self.add_checks()
 
     def add_checks(self) -> None:
         """Guards, before anything relies on what they ask for: once all the sizes in them are known."""
-        open_sizes = {op.size for op in self.old.walk() if isinstance(op, Counting)} - self.uppers.keys()
+        open_sizes = {*found_sizes(self.old.block)} - self.uppers.keys()
         ready = [check for check in self.waiting if open_sizes.isdisjoint((check.left - check.right).symbols())]
         self.waiting = [check for check in self.waiting if check not in ready]
         for check in ready:
@@ -295,6 +311,10 @@ class _Lowering:
             source = self.view(source, tensor_type(value).buffer(_space(source)), Location())
         group = copy_group(value, None, self.old.terminator)
         self.call(group, [source], [out])
+
+
+def bound_attribute(bound: Expr | None) -> Expr:
+    return NO_BOUND if bound is None else bound
 
 
 def grouped(op: Op) -> graph_flow.Group:

@@ -23,7 +23,7 @@ from dlc.ir.dialects import run
 from dlc.ir.expr import Expr, as_dim, as_expr, const, product
 from dlc.ir.expr_bounds import nonnegative
 from dlc.ir.levels import Level
-from dlc.ir.size_bounds import Uppers, elements_at_most, upper_bounds
+from dlc.ir.size_bounds import Uppers, bounded, elements_at_most, upper_bounds
 from dlc.ir.types import BufferType
 from dlc.ir.typical import batch_names, typical
 from dlc.passes.base import Pass, PassContext
@@ -48,6 +48,7 @@ class PlanMemory(Pass):
         before = places(module)
         place_constants(module)
         for body in module.bodies:
+            mark_late(body)
             if self.apart:
                 place_apart(body, self.apart)
             else:
@@ -60,6 +61,14 @@ def places(module: Module) -> list[object]:
     found = [body.attrs.get(name) for body in module.bodies for name in ("workspace", "weights")]
     ops = [op for body in module.bodies for op in body.block.ops]
     return [*found, *(op.attrs.get("offset") for op in ops if isinstance(op, run.Alloc | run.Constant))]
+
+
+def mark_late(body: Func) -> None:
+    """Buffers that have no place in the arena: their size is data, and nothing bounds it."""
+    uppers = upper_bounds(body)
+    for op in body.walk():
+        if isinstance(op, run.Alloc):
+            op.attrs["late"] = byte_size(op.type, uppers) is None
 
 
 @record(frozen=False, eq=False)
@@ -75,10 +84,10 @@ class Life:
         return self.first <= other.last and other.first <= self.last
 
 
-def byte_size(kind: BufferType, uppers: Uppers = MappingProxyType({})) -> Expr:
-    """Bytes of a buffer, rounded up to whole cache lines."""
-    size = elements_at_most(kind.shape, uppers) * kind.element.bytes
-    return (size + (ALIGN - 1)) // ALIGN * ALIGN
+def byte_size(kind: BufferType, uppers: Uppers = MappingProxyType({})) -> Expr | None:
+    """Bytes of a buffer, rounded up to whole cache lines; None if data decides them without a bound."""
+    most = elements_at_most(kind.shape, uppers)
+    return None if most is None else (most * kind.element.bytes + (ALIGN - 1)) // ALIGN * ALIGN
 
 
 def lives(main: Func, in_place: bool = True) -> list[Life]:
@@ -87,8 +96,8 @@ def lives(main: Func, in_place: bool = True) -> list[Life]:
     behind: dict[Value, Value] = {}
     uppers = upper_bounds(main)
     for number, op in enumerate(main.block.ops):
-        if isinstance(op, run.Alloc):
-            found[op.result] = Life([op], byte_size(op.type, uppers), number, number)
+        if isinstance(op, run.Alloc) and (size := byte_size(op.type, uppers)) is not None:
+            found[op.result] = Life([op], size, number, number)
         elif isinstance(op, run.View):
             behind[op.result] = behind.get(op.buffer, op.buffer)
         for value in op.operands:
@@ -189,7 +198,7 @@ def place_apart(main: Func, flush: str) -> None:
     total: Expr = const(PAGE)
     for life in lives(main, in_place=False):
         (op,) = life.ops
-        size = elements_at_most(op.type.shape, upper_bounds(main)) * op.type.element.bytes
+        size = bounded(elements_at_most(op.type.shape, upper_bounds(main))) * op.type.element.bytes
         room = (size + (PAGE - 1)) // PAGE * PAGE
         give(life, total + room - size if flush == FLUSH_END else total)
         total = total + room + PAGE
@@ -234,7 +243,7 @@ def place_constants(module: Module) -> None:
         key = (op.value.key, op.tensor)
         if key not in offsets:
             size = byte_size(op.tensor.buffer())
-            if not size.is_const:
+            if size is None or not size.is_const:
                 raise InternalError("a constant must have a static shape", op=op)
             offsets[key] = end
             end += size.value

@@ -42,8 +42,14 @@ without_option = click.option("--without", multiple=True, metavar="PASS", help="
 overridable_option = click.option(
     "--overridable", multiple=True, metavar="NAME", help="An initializer that is also an input, and shall stay one."
 )
-COMPILATION = (target_option, shape_option, level_option, without_option, exact_option, overridable_option)
-CHOICES = ("target", "input_shapes", "opt_level", "without", "exact", "overridable")
+value_option = click.option(
+    "--input-value", "input_values", multiple=True, metavar="NAME=VALUE",
+    help="Make an input a constant: a number, a list such as [1,2], or FILE.npy.",
+)  # fmt: skip
+COMPILATION = (
+    target_option, shape_option, value_option, level_option, without_option, exact_option, overridable_option,
+)  # fmt: skip
+CHOICES = ("target", "input_shapes", "input_values", "opt_level", "without", "exact", "overridable")
 INPUTS = (
     click.option("-i", "--input", "inputs", multiple=True, metavar="NAME=FILE.npy", help="The value of one input."),
     click.option("--inputs", "archive", type=FILE, metavar="FILE.npz", help="Values of inputs by name."),
@@ -63,6 +69,7 @@ class Compilation:
     without: tuple[str, ...] = ()
     exact: bool = False
     overridable: tuple[str, ...] = ()
+    input_values: tuple[str, ...] = ()
 
     def options(self) -> Options:
         """Checked. Raises UserError. Brings in the compiler."""
@@ -70,7 +77,8 @@ class Compilation:
         from dlc.driver.pipeline import passes_for
 
         shapes = dict(map(parse_input_shape, self.input_shapes)) or None
-        options = make_options(self.target, shapes, self.opt_level, self.without, self.exact, self.overridable)
+        values = dict(map(parse_input_value, self.input_values)) or None
+        options = make_options(self.target, shapes, self.opt_level, self.without, self.exact, self.overridable, values)
         passes_for(options)  # finds names that are no passes
         return options
 
@@ -101,6 +109,22 @@ def given_compilation_options() -> list[str]:
     context = click.get_current_context()
     given = {name for name in CHOICES if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     return [param.opts[-1] for param in context.command.params if param.name in given]
+
+
+def parse_input_value(text: str) -> tuple[str, object]:
+    """``NAME=16000``, ``NAME=[1,2]`` or ``NAME=FILE.npy``. Raises UserError."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UserError(f"--input-value must be NAME=VALUE, as in sr=16000, got {text!r}")
+    if value.endswith(".npy"):
+        from dlc.cli.feeds import read_array
+
+        return name, read_array(Path(value))
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError as error:
+        hint = "a number, true or false, a list such as [1,2], or the name of a .npy file"
+        raise UserError(f"--input-value {text!r}: {value!r} is no value", hint=hint) from error
 
 
 QUOTED = r'"(?:[^"\\]|\\.)*"'

@@ -30,7 +30,7 @@ from dlc.target import Target
 BATCH = 20_000
 
 def body_ops(module: Module) -> list[Op]:
-    return [op for body in module.bodies for op in body.block.ops]
+    return [op for body in module.bodies for op in body.walk()]
 
 
 def kernel_funcs(module: Module) -> list[Func]:
@@ -169,8 +169,10 @@ def calls(module: Module, body: Func) -> list[list[int | str]]:
     """What a profile says of each call: kernel, node, arithmetic operations, bytes of the buffers, and the operations
     of the chosen algorithm.
     """
-    made = []
+    made: list[list[int | str]] = []
     for op in body.block.ops:
+        if isinstance(op, run.If):  # its kernels have no stamps of their own
+            made.append(["if", str(op.loc), 0, 0, 0])
         if isinstance(op, run.Call):
             attrs = module.funcs[op.kernel].attrs
             plain = attrs.get("operations", 0)

@@ -10,12 +10,15 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from dlc.codegen.elf.writer import Output
 from dlc.driver.build import Codegen, build_artifact
 from dlc.driver.cache import Cache, model_key
 from dlc.driver.pipeline import Options, lowered_module
 from dlc.driver.watch import UNWATCHED, Watch
 from dlc.errors import CacheWarning, CannotWrite, UserError
+from dlc.ir.types import Array
 from dlc.runtime import CompiledModel
 from dlc.runtime.artifact import Artifact, open_artifact
 from dlc.runtime.library import LibraryFile, memory_descriptor
@@ -33,12 +36,13 @@ def compile_model(
     exact: bool = False,
     cache: bool = True,
     overridable: Iterable[str] = (),
+    input_values: Mapping[str, object] | None = None,
 ) -> CompiledModel:
     """Compile a model (path, bytes or onnx.ModelProto) and load it. The arguments are those of docs: interface.
 
     Raises UserError for what the caller can mend, UnsupportedOps if the model holds operators that dlc cannot take.
     """
-    options = make_options(target, input_shapes, opt_level, disable, exact, overridable)
+    options = make_options(target, input_shapes, opt_level, disable, exact, overridable, input_values)
     check_runnable(options.target)
     return CompiledModel(compiled_artifact(source, options, cache), threads)
 
@@ -60,6 +64,7 @@ def make_options(
     disable: Iterable[str],
     exact: bool,
     overridable: Iterable[str] = (),
+    input_values: Mapping[str, object] | None = None,
 ) -> Options:
     """Check and normalize the arguments of a compilation."""
     if isinstance(opt_level, bool) or not isinstance(opt_level, int) or opt_level not in (0, 1, 2, 3):
@@ -69,7 +74,24 @@ def make_options(
     chosen = target if isinstance(target, Target) else Target.parse(target)
     shapes = None if input_shapes is None else checked_shapes(input_shapes)
     left_out, given = checked_names(disable, "disable", "passes"), checked_names(overridable, "overridable", "inputs")
-    return Options(chosen, shapes, opt_level, left_out, bool(exact), given)
+    values = () if input_values is None else checked_values(input_values)
+    return Options(chosen, shapes, opt_level, left_out, bool(exact), given, values)
+
+
+def checked_values(values: object) -> tuple[tuple[str, Array], ...]:
+    """What is given as `input_values`, by name; types and shapes are compared with the model's when it is read."""
+    if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+        raise UserError(f"input_values takes a mapping of input names to values, got {type(values).__name__}")
+    found = []
+    for name, value in sorted(values.items()):
+        try:
+            array = np.ascontiguousarray(value).reshape(np.shape(value))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"input_values gives '{name}' as {value!r}, which is no array: {error}") from error
+        if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+            raise UserError(f"input_values gives '{name}' as {value!r}, expected numbers")
+        found.append((name, array))
+    return tuple(found)
 
 
 def checked_names(given: object, argument: str, what: str) -> tuple[str, ...]:

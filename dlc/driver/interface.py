@@ -11,7 +11,7 @@ from dlc.errors import InternalError, UserError
 from dlc.ir.core import Func, Module, Value
 from dlc.ir.dialects import run
 from dlc.ir.dim_names import plain_shape
-from dlc.ir.expr import Dim, Expr, as_dim, as_expr
+from dlc.ir.expr import Dim, Expr, as_dim, as_expr, const, maximum
 from dlc.ir.guards import declared_types, pairs_of
 from dlc.ir.messages import escaped
 from dlc.ir.requirements import AT_LEAST, decided
@@ -83,13 +83,16 @@ def run_sizes(main: Func, sites: ErrorSites, origins: dict[str, str]) -> Iterato
     """Sizes of the buffers that no guard has asked for already, then their bytes; each once."""
     uppers = upper_bounds(main)
     asked = {check.left for check in input_checks(main) if check.relation == AT_LEAST and check.right == 0}
-    buffers = [*main.args, *(op.result for op in main.block.ops if isinstance(op, run.Alloc | run.View))]
+    inside = {op.result for op in main.walk() if isinstance(op, run.Alloc) and op.parent is not main.block}
+    buffers = [*main.args, *(op.result for op in main.block.ops if isinstance(op, run.Alloc | run.View)), *inside]
     seen: set[Expr] = set(asked)
     for buffer in buffers:
         kind = buffer.type
         if not isinstance(kind, BufferType):
             raise InternalError(f"{kind} is no buffer")
         dims = [most for dim in kind.shape if (most := at_most(dim, uppers)) is not None]
+        if buffer in inside:  # of a branch: whether its sizes fit is asked for where it is taken
+            dims = [maximum(dim, const(0)) for dim in dims]
         numbers = [(dim, "a size of {}, {{0}}, is negative or") for dim in dims if decided(dim, AT_LEAST) is not True]
         for expr, what in (*numbers, (byte_size(kind, uppers), "the memory of {} is")):
             if expr is None or expr.is_const or expr in seen:

@@ -13,8 +13,9 @@ from dlc.frontends.load import load_model
 from dlc.ir.core import Func, Module, Value
 from dlc.ir.expr import Expr
 from dlc.ir.guards import declared_types
+from dlc.ir.pool import content_key
 from dlc.ir.size_bounds import upper_bounds
-from dlc.ir.types import Type
+from dlc.ir.types import Array, Type
 from dlc.passes.base import CompileOptions, Pass, PassContext, ignore_kernel
 from dlc.passes.graph.choose_layout import ChooseLayout
 from dlc.passes.graph.eliminate_dead_code import EliminateDeadCode
@@ -36,9 +37,11 @@ class Options:
     disable: tuple[str, ...] = ()
     exact: bool = False
     overridable: tuple[str, ...] = ()
+    input_values: tuple[tuple[str, Array], ...] = ()
 
     def key(self) -> str:
-        parts = self.target, self.input_shapes, self.opt_level, self.disable, self.exact, self.overridable
+        values = [(name, array.dtype, array.shape, content_key(array)) for name, array in self.input_values]
+        parts = self.target, self.input_shapes, self.opt_level, self.disable, self.exact, self.overridable, values
         return "|".join(map(str, parts))
 
 
@@ -70,7 +73,10 @@ def passes_for(options: Options) -> tuple[Pass, ...]:
 def imported_module(source: Any, options: Options) -> Module:
     """The graph level as imported, before any pass."""
     shapes = None if options.input_shapes is None else {name: list(shape) for name, shape in options.input_shapes}
-    return load_model(source, input_shapes=shapes, overridable=options.overridable)
+    return load_model(
+        source, input_shapes=shapes, input_values=dict(options.input_values),
+        overridable=options.overridable,
+    )  # fmt: skip
 
 
 Ready = Callable[[Func, tuple[str, ...]], None]  # a kernel, and the names of the dimensions that it may use, in order

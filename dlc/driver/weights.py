@@ -65,7 +65,7 @@ class PackedWeights:
 def distinct_constants(module: Module) -> dict[int, run.Constant]:
     """The constants of all bodies that hold something, by their places among the weights."""
     found: dict[int, run.Constant] = {}
-    for op in (op for body in module.bodies for op in body.block.ops):
+    for op in (op for body in module.bodies for op in body.walk()):
         if isinstance(op, run.Constant) and isinstance(op.offset, Expr) and packed_bytes(op):
             found.setdefault(op.offset.value, op)
     return found

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 
 from dlc.errors import UnsupportedOp, UnsupportedOps
 from dlc.frontends.importer import import_model
 from dlc.frontends.records import DeclaredDim, GraphRecord, ModelRecord, NodeRecord, ValueRecord
 from dlc.frontends.symbols import InputShapes
+from dlc.ir.core import Module
+from dlc.ir.dialects.graph_flow import If
+from dlc.ir.types import TensorType
 from dlc.record import record
 
 
@@ -42,6 +46,7 @@ class Coverage:
 
     operators: Mapping[str, int]
     unsupported: tuple[UnsupportedOp, ...]
+    deciding: Mapping[str, str] = field(default_factory=dict)  # by an input of one number: the branch that it decides
 
     @property
     def supported(self) -> bool:
@@ -53,6 +58,8 @@ class Coverage:
         for each in self.unsupported:
             by_reason.setdefault((each.op_type, each.reason), []).append(each.node)
         lines = [f"{kind}: {reason}: {_listed(nodes)}" for (kind, reason), nodes in by_reason.items()]
+        for name, node in self.deciding.items():
+            lines.append(f"input '{name}' decides which branch of '{node}' runs: --input-value {name}=… leaves but one")
         total = sum(self.operators.values())
         lines.append(f"{total} operators of {len(self.operators)} kinds, {len(self.unsupported)} unsupported")
         return lines
@@ -66,10 +73,28 @@ def _listed(nodes: list[str]) -> str:
 def coverage(model: ModelRecord, shapes: InputShapes | None = None) -> Coverage:
     """Which operators of a model dlc cannot compile. Raises UserError where the model itself is broken."""
     try:
-        import_model(model, shapes)
+        module = import_model(model, shapes)
     except UnsupportedOps as error:
         return Coverage(operator_counts(model), error.ops)
-    return Coverage(operator_counts(model), ())
+    return Coverage(operator_counts(model), (), deciding_inputs(module))
+
+
+def deciding_inputs(module: Module) -> dict[str, str]:
+    """Inputs of one number from which alone the condition of a branch follows, each with the first such branch."""
+    found: dict[str, str] = {}
+    for op in module.main.walk():
+        if not isinstance(op, If):
+            continue
+        seen, waiting, inputs = set(), [op.condition], set()
+        while waiting:
+            value = waiting.pop()
+            if value not in seen:
+                seen.add(value)
+                waiting += [] if value.defining_op is None else value.defining_op.operands
+                inputs |= {value} if value.defining_op is None else set()
+        if len(inputs) == 1 and isinstance(kind := (source := inputs.pop()).type, TensorType) and kind.elements == 1:
+            found.setdefault(source.hint or "", str(op.loc))
+    return found
 
 
 def description(model: ModelRecord) -> Description:

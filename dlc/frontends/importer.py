@@ -14,6 +14,8 @@ from functools import partial
 from math import prod
 from typing import TypeVar
 
+import numpy as np
+
 from dlc.background import Background
 from dlc.errors import UnsupportedOp, UnsupportedOps, UserError
 from dlc.frontends.contents import is_integral, is_symbolic
@@ -81,7 +83,10 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             if name in scope.names:
-                return scope.names[name]
+                item = scope.names[name]
+                if item is not None and item.builder is None:
+                    item.builder = scope.builder  # a constant belongs where the name does, not into a branch
+                return item
             scope = scope.outer
         raise UserError(f"{node.op_type} '{node.label}' uses '{name}', which nothing before it computes")
 
@@ -111,7 +116,7 @@ class Importer:
         inputs = inputs_of(graph, overridable)
         block = Block()
         scope = Scope(self, self.model.opsets, Builder(block))
-        check_values(inputs, values)
+        values = values_for(inputs, values)
         shapes = {**{name: array.shape for name, array in values.items()}, **(shapes or {})}
         found = input_shapes([each for each in inputs if each.type.kind == "tensor"], shapes)
         dims = [dim for shape in found.values() for dim in shape if isinstance(dim, Expr)]
@@ -376,15 +381,32 @@ def inputs_of(graph: GraphRecord, overridable: Collection[str] = ()) -> list[Val
     return inputs
 
 
-def check_values(inputs: Sequence[ValueRecord], values: Mapping[str, Array]) -> None:
-    """Raise UserError for a value of no input, or of another type than the input's."""
+def values_for(inputs: Sequence[ValueRecord], values: Mapping[str, Array]) -> dict[str, Array]:
+    """The values in the types of their inputs. Raises UserError for one of no input, or that its type cannot hold."""
     types = {each.name: each.type for each in inputs}
+    found = {}
     for name, array in values.items():
         if name not in types:
-            raise UserError(f"input_values names '{name}', which is no input of the model")
-        wanted = types[name].element
-        if wanted is None or array.dtype != wanted.dtype:
-            raise UserError(f"input_values gives '{name}' as {array.dtype}, but the model declares {wanted}")
+            listed = ", ".join(f"'{each}'" for each in types) or "none"
+            raise UserError(f"input_values names '{name}', which is no input of the model; its inputs: {listed}")
+        kind = types[name]
+        if kind.kind != "tensor" or kind.element is None or kind.element == STRING:
+            raise UserError(f"input_values gives '{name}' a value, but it is {kind.type_name or f'a {kind.kind}'}")
+        with np.errstate(all="ignore"):
+            held = array.astype(kind.element.dtype)
+        if not np.array_equal(held.astype(array.dtype), array, equal_nan=array.dtype.kind == "f"):
+            raise UserError(f"input_values gives '{name}' as {array.dtype}, which {kind.element} cannot hold")
+        if kind.shape is not None and not fits(array.shape, kind.shape):
+            declared = "x".join(str(dim if dim is not None else "?") for dim in kind.shape) or "a scalar"
+            raise UserError(f"input_values gives '{name}' the shape {array.shape}, but the model declares {declared}")
+        found[name] = held
+    return found
+
+
+def fits(shape: tuple[int, ...], declared: Sequence[int | str | None]) -> bool:
+    """Whether a shape may be what a file declares: 0 and no number stand for any size."""
+    same = (not isinstance(dim, int) or dim in (0, size) for size, dim in zip(shape, declared, strict=False))
+    return len(shape) == len(declared) and all(same)
 
 
 def _known_item(cx: NodeContext, array: Array, position: int) -> Item:
@@ -450,6 +472,8 @@ def drop_unused(block: Block) -> None:
     """Take out ops whose results nothing uses: what only shape arithmetic needed."""
     kept = []
     for op in reversed(block.ops):
+        for inner in (inner for region in op.regions for inner in region.blocks):
+            drop_unused(inner)
         if is_pure(op) and not op.has_uses():
             op.drop_all()
             op.parent = None

@@ -1,33 +1,144 @@
-"""Control flow that is decided while the model is imported, and sequences whose members are known then."""
+"""Branches, and sequences whose members are known while the model is imported."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from dlc.frontends.build import assume_parts, reshaped, shape_of, sliced
+from dlc.errors import UserError
+from dlc.frontends.build import assume_equal, assume_parts, reshaped, shape_of, sliced
 from dlc.frontends.contents import is_symbolic
 from dlc.frontends.context import Handler, Item, NodeContext, Unsupported
 from dlc.frontends.ops_shape import known
 from dlc.frontends.records import GraphRecord
 from dlc.frontends.shapes import canonical_axis
-from dlc.ir.core import Value
-from dlc.ir.dialects.graph_shape import Concat
+from dlc.ir.core import Block, Builder, Region, Value
+from dlc.ir.dialects.graph_flow import Fail, If, Yield
+from dlc.ir.dialects.graph_math import Cast, Equal
+from dlc.ir.dialects.graph_shape import Concat, Constant, Dims, Reshape
 from dlc.ir.dialects.shape_rules import dim_sum, tensor
 from dlc.ir.expr import Dim
-from dlc.ir.types import ListType, Type
+from dlc.ir.pool import ConstantPool
+from dlc.ir.types import BOOL, ListType, TensorType, Type
 
 MOST_PARTS = 20_000  # of a sequence: each is a value of the graph
 
 
 def if_(cx: NodeContext) -> list[Item]:
-    """One branch in place of the operator, where the condition is known."""
-    condition = cx.contents(0)
-    if condition is None or is_symbolic(condition):
-        raise Unsupported("its condition is computed from data")
-    branch = cx.attribute("then_branch" if condition.reshape(-1)[0] else "else_branch")
-    if not isinstance(branch, GraphRecord):
+    """One branch in place of the operator where the condition is known, else both."""
+    branches = [cx.attribute(name) for name in ("then_branch", "else_branch")]
+    graphs = [branch for branch in branches if isinstance(branch, GraphRecord)]
+    if len(graphs) != 2:
         raise Unsupported("a branch is missing")
-    return cx.scope.importer.inline_graph(cx, branch)
+    condition = cx.contents(0)
+    if condition is not None and not is_symbolic(condition):
+        return cx.scope.importer.inline_graph(cx, graphs[0 if condition.reshape(-1)[0] else 1])
+    if cx.type().elements != 1 or cx.type().scalar != BOOL:
+        raise Unsupported(f"its condition must be one bool, got {cx.type()}")
+    return branched(cx, reshaped(cx, cx.x(), ()), graphs)
+
+
+def branched(cx: NodeContext, condition: Value, graphs: Sequence[GraphRecord]) -> list[Item]:
+    """Both branches as regions, of which a run takes one; one that cannot be compiled is an error where it is taken."""
+    importer = cx.scope.importer
+    tried: list[Block | str] = []
+    problems, all_problems = importer.problems, []
+    for graph in graphs:
+        importer.problems = []
+        try:
+            tried.append(region_of(cx, graph))
+        except Unsupported as reason:
+            tried.append(str(importer.problems[0] if importer.problems else reason))
+        except UserError as error:
+            tried.append(error.message)
+        all_problems += importer.problems
+    importer.problems = problems
+    good = [block for block in tried if isinstance(block, Block)]
+    if not good:
+        problems += all_problems
+        raise Unsupported("; ".join(map(str, tried)))
+    types = tuple(tensor(value) for value in good[0].terminator.operands)
+    made = [block if isinstance(block, Block) else failing(cx, block, types) for block in tried]
+    ranks = [[tensor(value).rank for value in block.terminator.operands] for block in made]
+    if ranks[0] != ranks[1] and (sizes := size_condition(condition, importer.pool)) is not None:
+        for block in made:
+            discard(block)
+        text = "sizes decide the rank of its result, so the model is compiled for those with which its condition holds"
+        assume_equal(cx, *sizes, text)
+        return importer.inline_graph(cx, graphs[0])
+    return joined(cx, condition, made)
+
+
+def failing(cx: NodeContext, reason: str, types: tuple[TensorType, ...]) -> Block:
+    """A branch that says why it cannot run."""
+    block = Block()
+    text = f"this branch cannot run with inputs of these sizes and types: {reason}"
+    fail = block.append(Fail(types=types, text=text, what=cx.node.op_type, loc=cx.builder.loc))
+    block.append(Yield(*fail.results))
+    return block
+
+
+def joined(cx: NodeContext, condition: Value, made: Sequence[Block]) -> list[Item]:
+    """The op for two branches."""
+    ends = [block.terminator.operands for block in made]
+    for name, one, other in zip(cx.node.outputs, *ends, strict=True):
+        a, b = tensor(one), tensor(other)
+        if a.rank != b.rank:
+            raise Unsupported(
+                f"'{name}' has {a.rank} axes in its first branch and {b.rank} in the other: its condition, which is"
+                " known only at run time, would decide a rank"
+            )
+        if a.element != b.element:
+            raise Unsupported(f"'{name}' is {a.element} in its first branch and {b.element} in the other")
+    kinds = [[tensor(value) for value in end] for end in ends]
+    count = sum(a != b for one, other in zip(*kinds, strict=True) for a, b in zip(one.shape, other.shape, strict=True))
+    stem = next(filter(None, cx.node.outputs), cx.node.op_type)
+    names = tuple(cx.scope.unique(f"{stem}_size") for _ in range(count))
+    op = cx.put_op(If(condition, sizes=names, regions=[Region([block]) for block in made]))
+    return [Item(v.type, value=v, hint=name) for v, name in zip(op.results, cx.node.outputs, strict=True)]
+
+
+def size_condition(condition: Value, pool: ConstantPool) -> tuple[Dim, Dim] | None:
+    """The two sizes that a condition compares for equality, if that is what it does."""
+    while (op := condition.defining_op) is not None and isinstance(op, Reshape | Cast):
+        condition = op.operands[0]
+    equal = condition.defined_by(Equal)
+    sides = [] if equal is None else [_one_size(value, pool) for value in equal.operands]
+    return (sides[0], sides[1]) if len(sides) == 2 and sides[0] is not None and sides[1] is not None else None
+
+
+def _one_size(value: Value, pool: ConstantPool) -> Dim | None:
+    while (op := value.defining_op) is not None and isinstance(op, Reshape | Cast):
+        value = op.operands[0]
+    if (dims := value.defined_by(Dims)) is not None:
+        return dims.values[0] if len(dims.values) == 1 else None
+    known = value.defined_by(Constant)
+    if known is None or known.type.elements != 1 or not known.type.scalar.is_integer:
+        return None
+    return int(pool.get(known.value).reshape(-1)[0])
+
+
+def region_of(cx: NodeContext, graph: GraphRecord, inputs: Sequence[Item] = ()) -> Block:
+    """A graph that stands in an attribute, as a block; what it yields are tensors."""
+    block = Block()
+    inner = NodeContext(cx.node, cx.version, cx.inputs, Builder(block, loc=cx.builder.loc), cx.store, cx.scope)
+    try:
+        items = cx.scope.importer.inline_graph(inner, graph, inputs)
+        if cx.scope.importer.problems:
+            raise Unsupported("it could not be imported")
+        inner.builder.loc = cx.builder.loc
+        block.append(Yield(*(inner.value_of(item) for item in items)))
+    except (Unsupported, UserError):
+        discard(block)
+        raise
+    return block
+
+
+def discard(block: Block) -> None:
+    """Take back a block that nothing holds, so that it uses no value any more."""
+    for op in reversed(block.ops):
+        op.drop_all()
 
 
 # -- sequences ---------------------------------------------------------------------------------------------------------

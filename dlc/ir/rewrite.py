@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, Union, 
 from dlc.errors import InternalError
 from dlc.ir.core import Attribute, Block, Module, Op, Region, Value, merged
 from dlc.ir.expr import Expr
-from dlc.ir.opdef import FINDS_SIZE, PURE
+from dlc.ir.opdef import FINDS_SIZE, PURE, TERMINATOR
 from dlc.ir.pool import ConstantPool
 from dlc.ir.types import TensorType
 from dlc.record import record
@@ -316,7 +316,7 @@ def found_sizes(block: Block) -> dict[str, Op]:
 
 def sizes_of(op: Op) -> tuple[str, ...]:
     """The dimensions that an op of the trait FINDS_SIZE makes known."""
-    names = op.attrs["sizes"] if "sizes" in op.attrs else (op.attrs["size"],)
+    names = op.attrs.get("sizes", ()) if "sizes" in op.spec.attrs else (op.attrs["size"],)
     return tuple(map(str, names)) if isinstance(names, tuple) else ()
 
 
@@ -333,6 +333,9 @@ def mentioned(op: Op) -> set[str]:
 
 def is_pure(op: Op) -> bool:
     """Whether an op that nobody uses may go: its results, and those of the ops inside it, are all that it does."""
+    if op.name == "graph.if" and not sizes_of(op):
+        inner = (each for region in op.regions for block in region.blocks for each in block.ops)
+        return all(is_pure(each) or each.spec.has(TERMINATOR) for each in inner)
     return op.spec.has(PURE) and not (op.regions and any(each.spec.has(FINDS_SIZE) for each in op.walk()))
 
 

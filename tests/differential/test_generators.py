@@ -29,8 +29,10 @@ DIALECTS = (
     graph_attention, graph_flow,
 )  # fmt: skip
 MADE_BY_PASSES = (graph_shape.Relayout, graph_flow.Group, graph_flow.Yield, *graph_winograd.OPS, *graph_strassen.OPS)
-# compiling puts guards in where the others need them; what sizes are read for is in tests/sizes/test_from_data.py
-MADE_WITH_OTHERS = (graph_shape.Constant, graph_flow.Require, graph_index.ReadSizes)
+# compiling puts guards in where the others need them; sizes from data and branches: tests/sizes, tests/control
+MADE_WITH_OTHERS = (
+    graph_shape.Constant, graph_flow.Require, graph_index.ReadSizes, graph_flow.If, graph_flow.Fail,
+)  # fmt: skip
 
 
 @settings(max_examples=60)

@@ -111,5 +111,8 @@ def test_inputs_with_values_become_constants() -> None:
     assert evaluate(module, {"x": X})[0].shape == (6, 2)
     with pytest.raises(UserError, match="names 'z', which is no input"):
         load_model(model, input_values={"z": np.array([6, 2])})
-    with pytest.raises(UserError, match="gives 'shape' as float32, but the model declares si64"):
-        load_model(model, input_values={"shape": np.float32([6, 2])})
+    assert evaluate(load_model(model, input_values={"shape": np.float32([6, 2])}), {"x": X})[0].shape == (6, 2)
+    with pytest.raises(UserError, match="gives 'shape' as float32, which si64 cannot hold"):
+        load_model(model, input_values={"shape": np.float32([6, 2.5])})
+    with pytest.raises(UserError, match=r"gives 'shape' the shape \(3,\), but the model declares 2"):
+        load_model(model, input_values={"shape": np.array([6, 2, 1])})

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlc.errors import UnsupportedOps
-from dlc.frontends.load import load_model
+from dlc.frontends.load import check, load_model
 from dlc.ir.eval.interpreter import evaluate
 from dlc.ir.verify import verify
 from tests.tolerances import assert_close
@@ -37,6 +36,8 @@ def test_model_agrees_with_its_recorded_outputs(shared: Path, name: str) -> None
 
 
 @pytest.mark.models
-def test_voice_activity_waits_for_control_flow(shared: Path) -> None:
-    with pytest.raises(UnsupportedOps, match="its condition is computed from data"):
-        load_model(shared / "models" / "silero_vad.onnx")
+def test_voice_activity_suggests_its_rate(shared: Path) -> None:
+    report = check(shared / "models" / "silero_vad.onnx")
+    assert report.supported
+    assert report.deciding == {"sr": "If_0"}
+    assert "--input-value sr=" in "".join(report.lines())

@@ -24,7 +24,8 @@ import pytest
 
 from dlc.ir.core import Op
 from dlc.ir.dialects import all_ops
-from dlc.ir.dialects.graph_flow import Group, Require, Yield
+from dlc.ir.dialects.graph_flow import Fail, Group, If, Require, Yield
+from dlc.ir.dialects.graph_index import ReadSizes
 from dlc.ir.dialects.graph_shape import Constant, Relayout
 from dlc.ir.dialects.graph_strassen import StrassenWeights
 from dlc.ir.dialects.graph_winograd import WinogradWeights
@@ -43,6 +44,9 @@ NO_MODEL = {
     Group: "holds other ops",
     Yield: "ends a region",
     Require: "is a guard",
+    If: "holds other ops",
+    Fail: "stands in a branch that could not be compiled",
+    ReadSizes: "has no result: tests/sizes/test_from_data.py",
     Relayout: "choose-layout puts it into groups of its own; every blocked op here has one before it",
     WinogradWeights: "of constants only: folded, has no kernel",
     StrassenWeights: "of constants only: folded, has no kernel",
@@ -54,6 +58,7 @@ MUST_BE_KNOWN = {
     "graph.gru": "the state of a row lies in scratch memory of known size",
     "graph.lstm": "the state of a row lies in scratch memory of known size",
     "graph.attention": "a block of queries and of sums lies in scratch memory: the channels of q and of v",
+    "graph.winograd_products": "a row of places lies in scratch memory: the channels; only made where known",
     "graph.winograd_conv": "tiles lie in scratch memory: the channels of x and of the result; only made where known",
 }
 

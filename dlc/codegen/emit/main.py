@@ -17,6 +17,7 @@ from dlc.codegen.emit.checked import Checked
 from dlc.codegen.emit.effects import FAIL, kernel_messages
 from dlc.codegen.emit.scope import Block, Scope, Writer
 from dlc.errors import InternalError
+from dlc.ir.core import Block as IrBlock
 from dlc.ir.core import Func, Module, Op, Value
 from dlc.ir.dialects import run
 from dlc.ir.dialects.func import Return
@@ -49,7 +50,7 @@ def error_sites(module: Module) -> ErrorSites:
     """Where the calls and checks of all bodies may fail, and what is said then."""
     sites = ErrorSites()
     body_of = {body.terminator: body for body in module.bodies}
-    for op in (op for body in module.bodies for op in body.block.ops):
+    for op in (op for body in module.bodies for op in body.walk()):
         if isinstance(op, run.Check | run.Read):
             sites.codes[op] = sites.add(op.message)
         elif isinstance(op, run.Alloc) and op.late:
@@ -82,7 +83,7 @@ def emit_main(
     names = ["dlc_main"] if len(bodies) == 1 else [f"dlc_body_{body.name}" for body in bodies]
     made = [_emit_body(body, name, symbols, codes, scratch, work or {}, teams or {})
             for body, name in zip(bodies, names, strict=True)]  # fmt: skip
-    calls = [op for body in bodies for op in body.block.ops if isinstance(op, run.Call)]
+    calls = [op for body in bodies for op in body.walk() if isinstance(op, run.Call)]
     kernels = sorted({op.kernel for op in calls})
     declared = [f"declare hidden i32 @{name}(ptr, ptr, ptr, i64, i64, ptr)" for name in kernels]
     declared += [f"declare {each}" for each in dict.fromkeys(each for _, needed in made for each in needed)]
@@ -140,7 +141,7 @@ def _emit_body(
     w.slots = {symbol: number for number, symbol in enumerate(symbols)}
     _load_dims(w, [symbol for symbol in symbols if symbol not in found_sizes(func)])
     before = set(input_checks(func))
-    calls = [op for op in func.block.ops if isinstance(op, run.Call)]
+    calls = [op for op in func.walk() if isinstance(op, run.Call)]
     most = max((len(op.operands) for op in calls), default=0)
     w.line(f"%args = alloca [{max(1, most)} x ptr], align 16")
     late = late_results(func)
@@ -150,9 +151,32 @@ def _emit_body(
             w.define(arg, w.assign(f"load ptr, ptr {slot}, align 8", "p"))
     base = _share_scratch(w, func, scratch) if scratch else "null"
     w.line("call void @dlc_stamp(ptr %ctx)")
-    for op in func.block.ops:
-        for value in [value for value in op.operands if value in late]:
-            _late_result(w, value, late.pop(value), codes[func.terminator])
+    _Body(w, func, codes, base, work, teams, late, before).ops(func.block)
+    w.line("ret i32 0")
+    return _function(name, w), [*w.declared]
+
+
+@record(frozen=False)
+class _Body:
+    """The ops of one body, and of the branches in it, on their way to LLVM text."""
+
+    w: Writer
+    func: Func
+    codes: Codes
+    scratch: str
+    work: Mapping[Op, Expr]
+    teams: Mapping[str, int]
+    late: dict[Value, int]  # results that have no memory yet
+    before: set[run.Check]  # what dlc_bind has made sure of
+
+    def ops(self, block: IrBlock) -> None:
+        for op in block.ops:
+            for value in [value for value in op.operands if value in self.late]:
+                _late_result(self.w, value, self.late.pop(value), self.codes[self.func.terminator])
+            self.op(op)
+
+    def op(self, op: Op) -> None:
+        w, codes = self.w, self.codes
         match op:
             case run.Alloc() if op.late:
                 w.define(op.result, _allocate(w, op.type, -1, codes[op]))
@@ -164,18 +188,51 @@ def _emit_body(
             case run.View():
                 w.define(op.result, _view(w, op))
             case run.Call():
-                _call(w, op, codes.get(op), base, work.get(op), teams.get(op.kernel, 0))
+                stamped = op.parent is self.func.block
+                _call(w, op, codes.get(op), self.scratch, self.work.get(op), self.teams.get(op.kernel, 0), stamped)
                 _load_dims(w, op.publishes)
-            case run.Check() if op in before:
-                pass  # dlc_bind has made sure
+            case run.Check() if op in self.before:
+                pass
             case run.Check():
                 _check(w, op, codes[op])
-            case Return():
+            case run.If():
+                self.branches(op)
+                if op.parent is self.func.block:
+                    w.line("call void @dlc_stamp(ptr %ctx)")
+            case Return() | run.Yield():
                 pass
             case _:
                 raise InternalError(f"{op.name} cannot stand in main", op=op)
-    w.line("ret i32 0")
-    return _function(name, w), [*w.declared]
+
+    def branches(self, op: run.If) -> None:
+        """One of two regions, then what both have found."""
+        w = self.w
+        flag = w.assign(f"load i8, ptr {w.use(op.condition)}, align 1", "flag")
+        holds = w.assign(f"icmp ne i8 {flag}, 0", "holds")
+        before, symbols = w.block, w.symbols
+        labels, ends, handed = [], [], []
+        for body, sizes in ((op.then, op.then_sizes), (op.otherwise, op.else_sizes)):
+            start = w.new_block("branch")
+            w.scopes.append(Scope(start))
+            w.symbols = dict(symbols)
+            self.ops(body.block)
+            for name, size in zip(op.publishes, sizes, strict=True):
+                number = w.integer(w.canonical(size, []))
+                slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[name]}", "slot")
+                w.line(f"store i64 {number}, ptr {slot}, align 8")
+            labels.append(start.label)
+            handed.append([w.use(value) for value in body.block.terminator.operands])
+            ends.append(w.scopes.pop().block)
+        w.symbols = symbols
+        before.lines.append(f"br i1 {holds}, label %{labels[0]}, label %{labels[1]}")
+        joined = w.new_block("joined")
+        for end in ends:
+            end.lines.append(f"br label %{joined.label}")
+        w.scopes[-1].block = joined
+        for value, first, second in zip(op.results, *handed, strict=True):
+            sides = f"[ {first}, %{ends[0].label} ], [ {second}, %{ends[1].label} ]"
+            w.define(value, w.assign(f"phi ptr {sides}", "p"))
+        _load_dims(w, op.publishes)
 
 
 def _share_scratch(w: Writer, func: Func, each: int) -> str:
@@ -267,7 +324,7 @@ def _fail_unless(w: Writer, holds: str, code: int, first: str, second: str) -> N
 
 def found_sizes(func: Func) -> tuple[str, ...]:
     """The named dimensions that kernels find out, in the order in which they do."""
-    return tuple(name for op in func.block.ops if isinstance(op, run.Call | run.Read) for name in op.publishes)
+    return tuple(name for op in func.walk() if isinstance(op, run.Call | run.Read | run.If) for name in op.publishes)
 
 
 def input_checks(func: Func) -> list[run.Check]:
@@ -280,7 +337,7 @@ def input_checks(func: Func) -> list[run.Check]:
 def _load_dims(w: Writer, symbols: Sequence[str]) -> None:
     for symbol in symbols:
         slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[symbol]}", "slot")
-        w.symbols[symbol] = (w.assign(f"load i64, ptr {slot}, align 8", "n"), 0)
+        w.symbols[symbol] = (w.assign(f"load i64, ptr {slot}, align 8", "n"), w.depth)
 
 
 def _check(w: Writer, op: run.Check, code: int) -> None:
@@ -294,7 +351,10 @@ def _check(w: Writer, op: run.Check, code: int) -> None:
     _fail_unless(w, holds, code, left[0], right[0])
 
 
-def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str, work: Expr | None, team: int) -> None:
+def _call(
+    w: Writer, op: run.Call, first_code: int | None, scratch: str, work: Expr | None, team: int,
+    stamped: bool = True,
+) -> None:  # fmt: skip
     for number, value in enumerate(op.operands):
         _store_argument(w, number, value)
     chunks = w.integer(as_expr(op.chunks))
@@ -322,7 +382,8 @@ def _call(w: Writer, op: run.Call, first_code: int | None, scratch: str, work: E
         status = code
     failed.lines.append(f"ret i32 {status}")
     w.scopes[-1].block = following
-    w.line("call void @dlc_stamp(ptr %ctx)")  # returns at once unless a profile is taken: pool_text.py
+    if stamped:
+        w.line("call void @dlc_stamp(ptr %ctx)")  # returns at once unless a profile is taken: pool_text.py
 
 
 def _distribution(w: Writer, work: Expr | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlc.ir.core import Op, Value
-from dlc.ir.dialects.shape_rules import DIM, axes_in_range, replaced, tensor
+from dlc.ir.dialects.shape_rules import DIM, FindsSizes, axes_in_range, replaced, tensor
 from dlc.ir.expr import Dim, as_dim, sym
 from dlc.ir.opdef import (
     BOOL_TENSOR,
@@ -209,17 +209,6 @@ class TopK(Op):
     def requires(self) -> Iterator[Requirement]:
         size = tensor(self.x).shape[self.axis]
         yield from at_least(size, as_dim(self.k), "c2: k must not exceed the size of the axis")
-
-
-class FindsSizes(Op):
-    """Base of ops that make named dimensions known when they run.
-
-    They are not pure: types and attributes may use the symbols where nothing uses the results.
-    """
-
-    def found(self) -> dict[str, Dim | None]:
-        """The symbols, each with the most that it can be, if there is a most."""
-        raise NotImplementedError
 
 
 class Counting(FindsSizes):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from dlc.ir.core import Op
 from dlc.ir.expr import Expr, const
-from dlc.ir.opdef import BUFFER, AttrDef, attr, op_def, operand, operands
+from dlc.ir.opdef import BUFFER, TERMINATOR, AttrDef, attr, op_def, operand, operands, region
 from dlc.ir.pool import DenseRef
 from dlc.ir.requirements import EQUAL, RELATIONS
 from dlc.ir.types import BufferType, TensorType, Type
@@ -105,4 +105,38 @@ class Read(Op):
             yield "c1: there must be as many bounds as dimensions"
 
 
-OPS = (Read, Alloc, Constant, View, Call, Check)
+@op_def("run.yield", traits={TERMINATOR})
+class Yield(Op):
+    """The buffers that a region hands on"""
+
+    buffers = operands(BUFFER)
+
+
+@op_def("run.if")
+class If(Op):
+    """Run the first region where the bool at the start of the buffer holds, else the second.
+
+    Then the named dimensions `publishes` are what `then_sizes` or `else_sizes` say. The results are the buffers that
+    the region has yielded, of these `types`.
+    """
+
+    condition = operand(BUFFER)
+    publishes: AttrDef[tuple[str, ...]] = attr(())
+    then_sizes: AttrDef[tuple[Expr, ...]] = attr(())
+    else_sizes: AttrDef[tuple[Expr, ...]] = attr(())
+    types: AttrDef[tuple[BufferType, ...]] = attr(())
+    then = region()
+    otherwise = region()
+
+    def infer(self) -> tuple[Type, ...]:
+        return self.types
+
+    def check(self) -> Iterator[str]:
+        if not len(self.publishes) == len(self.then_sizes) == len(self.else_sizes):
+            yield "c1: there must be a size for each dimension in both regions"
+        for body in (self.then, self.otherwise):
+            if len(body.block.terminator.operands) != len(self.types):
+                yield "c2: both regions must yield a buffer for each result"
+
+
+OPS = (Yield, If, Read, Alloc, Constant, View, Call, Check)

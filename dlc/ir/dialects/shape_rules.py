@@ -7,7 +7,7 @@ from typing import cast
 
 from dlc.errors import InternalError, UserError
 from dlc.ir.broadcast import broadcast_size, equal_or_wrong
-from dlc.ir.core import Value
+from dlc.ir.core import Op, Value
 from dlc.ir.expr import Dim, as_dim, as_expr, ceil_div, minimum
 from dlc.ir.types import Element, Layout, TensorType
 
@@ -183,3 +183,14 @@ def static(shape: Iterable[Dim]) -> tuple[int, ...]:
 def canonical(shape: Iterable[Dim]) -> Shape:
     """Dimensions with constants as ints."""
     return tuple(dim if isinstance(dim, int) else as_dim(dim) for dim in shape)
+
+
+class FindsSizes(Op):
+    """Base of ops that make named dimensions known when they run.
+
+    They are not pure: types and attributes may use the symbols where nothing uses the results.
+    """
+
+    def found(self) -> dict[str, Dim | None]:
+        """The symbols, each with the most that it can be, if there is a most."""
+        raise NotImplementedError

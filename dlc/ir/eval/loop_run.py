@@ -109,7 +109,8 @@ def run_view(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, run.View):
         raise InternalError(f"{op.name} is no view", op=op)
     if isinstance(args[0], Unshaped):
-        return [args[0]]
+        known = args[0].memory is not None and not open_symbols(op.type, frame.symbols)
+        return [shaped(args[0].memory, op.type, frame.symbols) if known and op.first == 0 else args[0]]
     array = memory(args[0], op)
     seen = array.reshape(-1).view(op.type.element.dtype)
     shape, first = frame.symbols.shape(op.type.shape), number_of(op.first, frame.symbols)
@@ -127,6 +128,18 @@ def run_read(frame: Frame, op: Op, args: list[object]) -> list[object]:
         frame.symbols.numbers[name] = size
     settle(frame)
     return []
+
+
+def run_if(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    if not isinstance(op, run.If):
+        raise InternalError(f"{op.name} has no branches", op=op)
+    holds = bool(memory(args[0], op).reshape(-1)[0])
+    body, sizes = (op.then, op.then_sizes) if holds else (op.otherwise, op.else_sizes)
+    handed = frame.run_block(body.block, [])
+    for name, size in zip(op.publishes, sizes, strict=True):
+        frame.symbols.numbers[name] = number_of(size, frame.symbols)
+    settle(frame)
+    return handed
 
 
 def run_call(frame: Frame, op: Op, args: list[object]) -> list[object]:
@@ -148,6 +161,7 @@ RUNS: dict[type[Op], Run] = {
     run.View: run_view,
     run.Call: run_call,
     run.Read: run_read,
+    run.If: run_if,
 }
 
 

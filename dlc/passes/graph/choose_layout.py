@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dlc.ir.core import Block, Func, Module, Op, Region, Value
+from dlc.ir.core import Block, Module, Op, Region, Value
 from dlc.ir.dialects import graph_flow, graph_math, graph_nn, graph_recurrent, graph_shape
 from dlc.ir.dialects.graph_strassen import StrassenMatMul
 from dlc.ir.dialects.graph_winograd import WinogradConv, WinogradInput, WinogradOutput, WinogradProducts
@@ -22,6 +22,7 @@ from dlc.ir.levels import Level
 from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.types import SI32, Layout, TensorType
 from dlc.passes.base import Pass, PassContext
+from dlc.passes.graph.control_flow import blocks_of
 from dlc.passes.graph.fusion_roles import is_inlined
 from dlc.passes.graph.joined import slice_of
 from dlc.passes.graph.layouts import (
@@ -55,17 +56,17 @@ class ChooseLayout(Pass):
     leaves: ClassVar[Level] = Level.GRAPH
 
     def run(self, module: Module, cx: PassContext) -> bool:
-        workers = [_Worker(body, cx.target) for body in module.bodies]
+        workers = [_Worker(block, cx.target) for body in module.bodies for block in blocks_of(body.block)]
         for worker in workers:
             worker.run()
         return any(worker.changed for worker in workers)
 
 
 class _Worker:
-    """One run over a body, in order: a group's operands have their layouts before the group is looked at."""
+    """One run over a block, in order: a group's operands have their layouts before the group is looked at."""
 
-    def __init__(self, body: Func, target: Target) -> None:
-        self.block = body.block
+    def __init__(self, block: Block, target: Target) -> None:
+        self.block = block
         self.target = target
         self.lanes = target.facts.vector_bits // 32
         self.changed = False
@@ -89,7 +90,9 @@ class _Worker:
         elif isinstance(root, WinogradOutput):
             self.results(group, True)
         elif isinstance(root, WinogradProducts):
-            self.set_operand(group, root.h, winograd_layout(root.window, root.panel))
+            columns = tensor_type(root.h).shape[2]
+            if isinstance(columns, int) and columns % root.panel == 0:  # the kernel stores whole panels
+                self.set_operand(group, root.h, winograd_layout(root.window, root.panel))
             self.results(group, False)
         elif isinstance(root, graph_nn.MatMul):
             self.matmul(group, root)
@@ -217,7 +220,7 @@ class _Worker:
         self.results(group, False)
 
     def returned(self, end: Op) -> None:
-        """What leaves the function is plain."""
+        """What leaves the block is plain."""
         for number, value in enumerate(end.operands):
             if isinstance(value.type, TensorType) and value.type.layout is not None:
                 end.set_operand(number, self.relayout(end, value, None))
@@ -290,11 +293,11 @@ class _Worker:
         if constant is not None:
             kind = tensor_type(value).with_layout(layout)
             made = graph_shape.Constant(value=constant.value, type=kind, loc=constant.loc)
-            self.block.insert_after(constant, made)
+            (constant.parent or self.block).insert_after(constant, made)
         else:
             made = copy_group(value, layout, before)
             anchor = value.defining_op
-            if anchor is None:
+            if anchor is None or anchor.parent is not self.block:  # only the branch that reads it so needs it
                 self.block.insert(0, made)
             else:
                 self.block.insert_after(anchor, made)

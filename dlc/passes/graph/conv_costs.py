@@ -7,6 +7,7 @@ to come from beyond the second-level cache. Sizes that are not known count as `T
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from dlc.ir.dialects.graph_nn import Conv
 from dlc.ir.dialects.graph_winograd import places
@@ -180,6 +181,7 @@ def sharing(chunks: int) -> float:
     return sum(-(-chunks // n) * n / chunks for n in THREADS) / len(THREADS)
 
 
+@cache
 def winograd_plan(size: ConvSize, tile: int, target: Target) -> WinogradPlan:
     """The number of tiles at a time that costs least, or the smallest that costs hardly more."""
     tiles = tile_total(size, tile)

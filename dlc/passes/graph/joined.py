@@ -13,8 +13,7 @@ from collections.abc import Container
 
 from dlc.ir.core import Func, Value
 from dlc.ir.dialects import graph_flow, graph_shape
-from dlc.ir.dialects.graph_index import FindsSizes
-from dlc.ir.dialects.shape_rules import tensor
+from dlc.ir.dialects.shape_rules import FindsSizes, tensor
 from dlc.ir.expr import Dim, Expr, as_expr, const, product
 from dlc.ir.types import Layout, TensorType
 from dlc.record import record

@@ -18,13 +18,13 @@ from dlc.ir.requirements import AT_LEAST
 def checks(main: Func) -> list[run.Check]:
     """The checks for the guards of `main`, in order."""
     origins = dimension_origins(main)
-    return [
-        run.Check(
-            left=as_expr(op.left), right=as_expr(op.right), relation=op.relation, message=message(op, origins),
-            loc=op.loc,
-        )
-        for op in main.block.ops if isinstance(op, Require)
-    ]  # fmt: skip
+    return [check_for(op, origins) for op in main.block.ops if isinstance(op, Require)]
+
+
+def check_for(op: Require, origins: dict[str, str]) -> run.Check:
+    return run.Check(
+        left=as_expr(op.left), right=as_expr(op.right), relation=op.relation, message=message(op, origins), loc=op.loc
+    )
 
 
 def dimension_origins(main: Func) -> dict[str, str]:

@@ -11,7 +11,7 @@ with a halo has the halo zeroed by a small kernel of its own before it is writte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import ClassVar
 
@@ -22,11 +22,12 @@ from dlc.ir.denormals import KEEPS_DENORMALS
 from dlc.ir.dialects import graph_flow, graph_shape, run
 from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_index import MOST_READ, Counting, ReadSizes
+from dlc.ir.dialects.shape_rules import FindsSizes
 from dlc.ir.expr import Expr, as_expr, const
 from dlc.ir.levels import Level
 from dlc.ir.messages import escaped
 from dlc.ir.rewrite import found_sizes
-from dlc.ir.size_bounds import NO_BOUND, at_most
+from dlc.ir.size_bounds import NO_BOUND, at_most, elements_at_most
 from dlc.ir.teams import has_teams, team_memory
 from dlc.ir.types import BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
@@ -34,7 +35,7 @@ from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
 from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of, views
 from dlc.passes.loop.transpose import STORES_AGAIN
-from dlc.passes.lower.checks import checks
+from dlc.passes.lower.checks import check_for, checks, dimension_origins
 from dlc.passes.lower.denormals import keeps_denormals
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
 from dlc.passes.lower.halo import halo_kernel
@@ -113,7 +114,7 @@ class _Lowering:
         if value in self.destinations or tensor_type(value).layout is not None:
             return
         op = value.defining_op
-        if isinstance(op, graph_flow.Group):
+        if isinstance(op, graph_flow.Group) or (isinstance(op, graph_flow.If) and not op.sizes):
             self.destinations[value] = out
         elif isinstance(op, graph_shape.Reshape) and op.operands[0] not in self.destinations:
             source = op.operands[0]
@@ -135,8 +136,17 @@ class _Lowering:
                 self.buffers[op.result] = made
             case graph_shape.Reshape():
                 self.reshape(op)
-            case graph_flow.Require():
+            case graph_flow.Require() if op.parent is self.old.block:
                 pass  # as early as can be: `add_checks`
+            case graph_flow.Require():
+                self.block.append(check_for(op, dimension_origins(self.old)))
+            case graph_flow.If():
+                self.branches(op)
+            case graph_flow.Fail():
+                message = escaped(f"{op.what} '{op.loc}': {op.text}")
+                self.block.append(run.Check(left=const(0), right=const(1), message=message, loc=op.loc))
+                for value in op.results:
+                    self.buffers[value] = self.alloc(tensor_type(value), op.loc)
             case ReadSizes():
                 self.read_sizes(op)
             case graph_flow.Group() if op.results[0] in self.wholes:
@@ -158,6 +168,54 @@ class _Lowering:
         self.block.append(run.Read(buffer, publishes=op.sizes, most=limits, message=message, loc=op.loc))
         self.made.found |= dict.fromkeys(found)
         self.publish(found)
+
+    def branches(self, op: graph_flow.If) -> None:
+        """Both regions write the results to the same memory, but for those whose size nothing bounds."""
+        uppers = self.foreseen(op)
+        late = [elements_at_most(tensor_type(value).shape, uppers) is None for value in op.results]
+        outs = [None if each else self.result_buffer(value) for value, each in zip(op.results, late, strict=True)]
+        regions = [self.region(body.block, outs) for body in (op.then, op.otherwise)]
+        types = tuple(tensor_type(v).buffer() for v, each in zip(op.results, late, strict=True) if each)
+        sizes = list(zip(*op.different_sizes(), strict=True)) or [(), ()]
+        made = run.If(
+            self.buffers[op.condition], publishes=op.sizes, then_sizes=tuple(map(as_expr, sizes[0])),
+            else_sizes=tuple(map(as_expr, sizes[1])), types=types, regions=regions, loc=op.loc,
+        )  # fmt: skip
+        self.block.append(made)
+        handed = iter(made.results)
+        for value, out in zip(op.results, outs, strict=True):
+            self.buffers[value] = next(handed) if out is None else out
+        self.made.found |= dict.fromkeys(op.sizes)
+        self.publish({name: None if most is None else at_most(most, uppers) for name, most in op.found().items()})
+
+    def foreseen(self, op: Op) -> dict[str, Expr | None]:
+        """The bounds of all sizes that are known once an op with regions has run."""
+        uppers = dict(self.uppers)
+        inner = [each for region in op.regions for block in region.blocks for each in block.ops]
+        for each in (*(found for one in inner for found in one.walk()), op):
+            if isinstance(each, FindsSizes):
+                bounds = {n: None if most is None else at_most(most, uppers) for n, most in each.found().items()}
+                uppers |= bounds
+        return uppers
+
+    def region(self, block: Block, outs: Sequence[Value | None]) -> Region:
+        """A region's block; what it yields is in `outs` then, or (None) yielded."""
+        outer, self.block = self.block, Block()
+        yielded = block.terminator.operands
+        for value, out in zip(yielded, outs, strict=True):
+            if out is not None and value.defining_op is not None and value.defining_op.parent is block:
+                self.claim(value, out)
+        for op in block.ops[:-1]:
+            self.op(op)
+        handed = []
+        for value, out in zip(yielded, outs, strict=True):
+            if out is None:
+                handed.append(self.buffers[value])
+            elif self.destinations.get(value) is not out:
+                self.copy(value, self.view(out, tensor_type(value).buffer(_space(out)), Location()))
+        self.block.append(run.Yield(*handed))
+        made, self.block = self.block, outer
+        return Region([made])
 
     def reshape(self, op: graph_shape.Reshape) -> None:
         source = op.operands[0]

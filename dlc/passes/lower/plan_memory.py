@@ -14,13 +14,14 @@ For tests of memory safety, `apart` gives each buffer whole pages of its own ins
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
 from dlc.errors import InternalError
-from dlc.ir.core import Func, Module, Value
+from dlc.ir.core import Func, Module, Op, Value
 from dlc.ir.dialects import run
-from dlc.ir.expr import Expr, as_dim, as_expr, const, product
+from dlc.ir.expr import Expr, as_dim, as_expr, const, maximum, product
 from dlc.ir.expr_bounds import nonnegative
 from dlc.ir.levels import Level
 from dlc.ir.size_bounds import Uppers, bounded, elements_at_most, upper_bounds
@@ -31,6 +32,7 @@ from dlc.record import record
 
 ALIGN = 64
 PAGE = 4096
+MOST_COMPOUNDS = 5
 FLUSH_START, FLUSH_END = "start", "end"
 
 
@@ -59,7 +61,7 @@ class PlanMemory(Pass):
 def places(module: Module) -> list[object]:
     """All that the pass decides."""
     found = [body.attrs.get(name) for body in module.bodies for name in ("workspace", "weights")]
-    ops = [op for body in module.bodies for op in body.block.ops]
+    ops = [op for body in module.bodies for op in body.walk()]
     return [*found, *(op.attrs.get("offset") for op in ops if isinstance(op, run.Alloc | run.Constant))]
 
 
@@ -93,45 +95,60 @@ def byte_size(kind: BufferType, uppers: Uppers = MappingProxyType({})) -> Expr |
 def lives(main: Func, in_place: bool = True) -> list[Life]:
     """The buffers of the arena with their lives; those written in place joined to what they are written over."""
     found: dict[Value, Life] = {}
-    behind: dict[Value, Value] = {}
+    behind: dict[Value, tuple[Value, ...]] = {}  # of views, and of what branches hand on: the buffers that they lie in
     uppers = upper_bounds(main)
-    for number, op in enumerate(main.block.ops):
+    ops = list(main.walk())  # numbered as they come: branches one after the other, so they share memory
+    for number, op in enumerate(ops):
         if isinstance(op, run.Alloc) and (size := byte_size(op.type, uppers)) is not None:
+            if op.parent is not main.block and not nonnegative(size):
+                size = maximum(size, const(0))  # of a branch that is not taken it may be anything
             found[op.result] = Life([op], size, number, number)
         elif isinstance(op, run.View):
-            behind[op.result] = behind.get(op.buffer, op.buffer)
-        for value in op.operands:
-            life = found.get(behind.get(value, value))
-            if life is not None and isinstance(op, run.Call):
+            behind[op.result] = roots(op.buffer, behind)
+        elif isinstance(op, run.If):
+            ends = [body.block.terminator.operands for body in (op.then, op.otherwise)]
+            for value, *handed in zip(op.results, *ends, strict=True):
+                behind[value] = tuple(root for each in handed for root in roots(each, behind))
+        for root in (root for value in op.operands for root in roots(value, behind)):
+            if (life := found.get(root)) is not None and isinstance(op, run.Call | run.Read | run.If | run.Yield):
                 life.last = number
-    for number, op in enumerate(main.block.ops):
+    for number, op in enumerate(ops):
         if in_place and isinstance(op, run.Call) and op.over:
-            take_over(op, number, found, behind)
+            take_over(op, number, found, behind, ops)
     return list(dict.fromkeys(found.values()))
 
 
-def take_over(call: run.Call, number: int, found: dict[Value, Life], behind: dict[Value, Value]) -> None:
+def roots(value: Value, behind: Mapping[Value, tuple[Value, ...]]) -> tuple[Value, ...]:
+    """The buffers that a value may lie in."""
+    return behind.get(value, (value,))
+
+
+def take_over(
+    call: run.Call, number: int, found: dict[Value, Life], behind: Mapping[Value, tuple[Value, ...]], ops: list[Op]
+) -> None:  # fmt: skip
     """Have the buffer that a call writes continue the life of one that ends there, if it may and there is one."""
     written = call.operands[-1]
-    roots = [behind.get(value, value) for value in call.operands]
-    if written not in found or roots.count(written) != 1:
+    lie_in = [roots(value, behind) for value in call.operands]
+    all_of_them = [root for each in lie_in for root in each]
+    if written not in found or all_of_them.count(written) != 1:
         return
-    for root in (roots[at] for at in call.over):
+    for at in call.over:
+        root = lie_in[at][0]
         life, new = found.get(root), found[written]
-        if life is None or life.last != number or roots.count(root) != 1 or elements(root) != elements(written):
+        if life is None or life.last != number or all_of_them.count(root) != 1 or elements(root) != elements(written):
             continue
-        if life.size == new.size and not touched_before(call, new.first, number, written, behind):
+        between = ops[new.first : number]
+        if len(lie_in[at]) == 1 and life.size == new.size and not touched_before(between, written, behind):
             life.ops += new.ops
             life.last = new.last
             found[written] = life
             return
 
 
-def touched_before(call: run.Call, first: int, last: int, written: Value, behind: dict[Value, Value]) -> bool:
-    """Whether calls before this one do more to the buffer that it writes than to zero its halo."""
-    ops = call.parent.ops[first:last] if call.parent is not None else []
-    roots = [{behind.get(value, value) for value in op.operands} for op in ops if isinstance(op, run.Call)]
-    return any(written in each and len(each) > 1 for each in roots)
+def touched_before(ops: list[Op], written: Value, behind: Mapping[Value, tuple[Value, ...]]) -> bool:
+    """Whether calls among these do more to a buffer that is written later than to zero its halo."""
+    calls = [{root for value in op.operands for root in roots(value, behind)} for op in ops if isinstance(op, run.Call)]
+    return any(written in each and len(each) > 1 for each in calls)
 
 
 def elements(buffer: Value) -> Expr:
@@ -165,8 +182,14 @@ class Unknown:
     def apart(self, offset: Expr, end: Expr, first: int, last: int) -> bool:
         """Whether a buffer of those ends shares no byte with this one, whatever the sizes."""
         if first >= self.last:
-            return nonnegative(offset - self.end)
-        return last <= self.first and nonnegative(self.offset - end)
+            return visibly_nonnegative(offset - self.end)
+        return last <= self.first and visibly_nonnegative(self.offset - end)
+
+
+def visibly_nonnegative(expr: Expr) -> bool:
+    """Whether an expression is at least 0, if that takes few cases to see: each quotient or minimum may double them."""
+    compounds = {atom for monomial, _ in expr.terms for atom in monomial if not isinstance(atom, str)}
+    return len(compounds) <= MOST_COMPOUNDS and nonnegative(expr)
 
 
 def place_unknown(alive: list[Life], start: Expr, batches: frozenset[str]) -> tuple[list[Unknown], Expr]:
@@ -184,11 +207,11 @@ def place_unknown(alive: list[Life], start: Expr, batches: frozenset[str]) -> tu
         for offset, first in (*sorted(places.items(), key=lambda place: place[1]), (roof, height)):
             end, last = offset + life.size, first + sizes[life]
             if all(each.apart(offset, end, first, last) for each in around) and (
-                nonnegative(roof - end) or nonnegative(end - roof)
+                visibly_nonnegative(roof - end) or visibly_nonnegative(end - roof)
             ):
                 break
         placed.append(Unknown(life, offset, end, first, last))
-        if not nonnegative(roof - end):
+        if not visibly_nonnegative(roof - end):
             roof, height = end, last
     return placed, roof
 
@@ -237,7 +260,7 @@ def place_constants(module: Module) -> None:
     """Constants of equal contents and layout share a place, in whichever body they are."""
     offsets: dict[object, int] = {}
     end = 0
-    for op in (op for body in module.bodies for op in body.block.ops):
+    for op in (op for body in module.bodies for op in body.walk()):
         if not isinstance(op, run.Constant):
             continue
         key = (op.value.key, op.tensor)

@@ -104,7 +104,7 @@ RARE = frozenset((
     "dlc_abi_version", "dlc_ctx_bytes", "dlc_error", "dlc_fail", "dlc_profile", "dlc_stamp", "dlc_now", "dlc_init",
     "dlc_thread", "dlc_close", "dlc_exit_gate", "dlc_set_parallel", "dlc_hand_over", "dlc_body", "dlc_take_place",
     "dlc_fp_enter", "dlc_fp_leave", "dlc_wake", "dlc_sleep", "dlc_run", "dlc_message", "dlc_dims", "dlc_put",
-    "dlc_seven_bits", "dlc_set_allocator", "dlc_allocate", "dlc_release",
+    "dlc_seven_bits", "dlc_set_allocator", "dlc_allocate", "dlc_release", "dlc_trim", "dlc_unlink",
 ))  # fmt: skip
 TEAMS = frozenset((
     "dlc_join", "dlc_leave", "dlc_members", "dlc_phase", "dlc_part", "dlc_meet", "dlc_reach", "dlc_teams", "dlc_visit",

@@ -67,10 +67,29 @@ none:
   ret ptr null
 }
 
-; Gives back all that the run has taken.
-define hidden void @dlc_release(ptr %ctx) nounwind {
+; Gives back what the run has taken since %to was the last piece, but not what came after %from.
+define hidden void @dlc_trim(ptr %ctx, ptr %from, ptr %to) nounwind {
 entry:
   %list_at = getelementptr i8, ptr %ctx, i64 @@late_at@@
+  br label %search
+search:  ; the link that leads to %from
+  %link = phi ptr [ %list_at, %entry ], [ %at, %further ]
+  %at = load ptr, ptr %link
+  %here = icmp eq ptr %at, %from
+  br i1 %here, label %found, label %further
+further:
+  %last = icmp eq ptr %at, null
+  br i1 %last, label %end, label %search
+found:
+  call void @dlc_unlink(ptr %ctx, ptr %link, ptr %to)
+  br label %end
+end:
+  ret void
+}
+
+; Gives back the pieces that %link leads to, down to %to.
+define hidden void @dlc_unlink(ptr %ctx, ptr %link, ptr %to) nounwind {
+entry:
   %release_at = getelementptr i8, ptr %ctx, i64 @@release_at@@
   %user_at = getelementptr i8, ptr %release_at, i64 8
   %release = load ptr, ptr %release_at
@@ -78,12 +97,14 @@ entry:
   %own_allocator = icmp ne ptr %release, null
   br label %next
 next:
-  %p = load ptr, ptr %list_at
-  %done = icmp eq ptr %p, null
+  %p = load ptr, ptr %link
+  %reached = icmp eq ptr %p, %to
+  %none = icmp eq ptr %p, null
+  %done = or i1 %reached, %none
   br i1 %done, label %end, label %one
 one:
   %before = load ptr, ptr %p
-  store ptr %before, ptr %list_at
+  store ptr %before, ptr %link
   br i1 %own_allocator, label %to_caller, label %to_libc
 to_caller:
   call void %release(ptr %user, ptr %p)
@@ -92,6 +113,13 @@ to_libc:
   call void @free(ptr %p)
   br label %next
 end:
+  ret void
+}
+
+; Gives back what the run has taken since %to was the last piece (null: all of it).
+define hidden void @dlc_release(ptr %ctx, ptr %to) nounwind {
+  %list_at = getelementptr i8, ptr %ctx, i64 @@late_at@@
+  call void @dlc_unlink(ptr %ctx, ptr %list_at, ptr %to)
   ret void
 }
 """

@@ -114,7 +114,7 @@ run:
   %none = icmp eq ptr %late, null
   br i1 %none, label %end, label %release
 release:
-  call void @dlc_release(ptr %ctx)
+  call void @dlc_release(ptr %ctx, ptr null)
   br label %end
 end:
   ret i32 %code

@@ -171,8 +171,8 @@ def calls(module: Module, body: Func) -> list[list[int | str]]:
     """
     made: list[list[int | str]] = []
     for op in body.block.ops:
-        if isinstance(op, run.If):  # its kernels have no stamps of their own
-            made.append(["if", str(op.loc), 0, 0, 0])
+        if isinstance(op, run.If | run.Loop):  # its kernels have no stamps of their own
+            made.append([op.name.removeprefix("run."), str(op.loc), 0, 0, 0])
         if isinstance(op, run.Call):
             attrs = module.funcs[op.kernel].attrs
             plain = attrs.get("operations", 0)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from dlc.codegen.emit.bind import Guard, InputSites, Interface, Size
-from dlc.codegen.emit.main import ErrorSites, input_checks
+from dlc.codegen.emit.found import input_checks
+from dlc.codegen.emit.main import ErrorSites
 from dlc.errors import InternalError, UserError
 from dlc.ir.core import Func, Module, Value
 from dlc.ir.dialects import run

@@ -31,7 +31,7 @@ DIALECTS = (
 MADE_BY_PASSES = (graph_shape.Relayout, graph_flow.Group, graph_flow.Yield, *graph_winograd.OPS, *graph_strassen.OPS)
 # compiling puts guards in where the others need them; sizes from data and branches: tests/sizes, tests/control
 MADE_WITH_OTHERS = (
-    graph_shape.Constant, graph_flow.Require, graph_index.ReadSizes, graph_flow.If, graph_flow.Fail,
+    graph_shape.Constant, graph_flow.Require, graph_index.ReadSizes, graph_flow.If, graph_flow.Loop, graph_flow.Fail,
 )  # fmt: skip
 
 

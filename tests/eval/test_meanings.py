@@ -41,7 +41,8 @@ CASES = [
 NAMED = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 WITH_FLOATS = [case for case in CASES if any(a.dtype == np.float32 for a in case.arrays)]
 ELSEWHERE = (  # see test_interpreter.py, tests/control, tests/sizes/test_from_data.py
-    graph_shape.Constant, graph_flow.Group, graph_flow.Require, graph_flow.If, graph_flow.Fail, graph_index.ReadSizes,
+    graph_shape.Constant, graph_flow.Group, graph_flow.Require, graph_flow.If, graph_flow.Loop, graph_flow.Fail,
+    graph_index.ReadSizes,
 )  # fmt: skip
 STATIC_INDICES = (graph_index.GatherNd, graph_index.ScatterNd)  # how long the index vectors are is part of the op
 

@@ -1,12 +1,13 @@
-"""Loops of known length are unrolled; Fourier transforms and running products are built from other ops."""
+"""Short loops of known length are unrolled; Fourier transforms and running products are built from other ops."""
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-from dlc.errors import UnsupportedOps, UserError
+from dlc.errors import UserError
 from dlc.frontends.load import load_model
+from dlc.frontends.ops_loops import FEW_NODES
 from dlc.ir.eval.interpreter import evaluate
 from tests.frontends.models import Array, model_of
 from tests.frontends.test_operators import run_reference
@@ -67,22 +68,18 @@ def test_a_scan_in_both_directions() -> None:
         check([scan], {"h": X[0] - 2, "x": X}, ["last", "all"], ())
 
 
-def test_a_loop_that_data_ends_is_not_supported() -> None:
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["c"], ["again"])],
-        "body",
-        [value("i", 7, ()), value("c", 9, ())],
-        [value("again", 9, ())],
-    )
-    loop = helper.make_node("Loop", ["", "go"], [], "forever", body=body)
-    with pytest.raises(UnsupportedOps, match="Loop 'forever': it has no trip count"):
-        load_model(model_of([loop, helper.make_node("Relu", ["x"], ["y"])], {"x": X, "go": np.array(True)}, ["y"]))
+def test_few_steps_are_copies_and_many_a_region() -> None:
+    """The rule of docs/DESIGN.md: up to FEW_NODES copies of nodes."""
+    nodes = [helper.make_node("Mul", ["v", "v"], ["w"]), helper.make_node("Identity", ["c"], ["again"])]
+    ends = [value("again", 9, ()), value("w", 1, (3, 4))]
+    body = helper.make_graph(nodes, "body", [value("i", 7, ()), value("c", 9, ()), value("v", 1, (3, 4))], ends)
+    for steps, loops in ((FEW_NODES // 2, 0), (FEW_NODES // 2 + 1, 1)):
+        loop = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+        model = model_of([loop], {"x": X[0] / 9, "n": np.array(steps)}, ["y"])
+        model.graph.initializer.append(numpy_helper.from_array(np.array(steps), "n"))  # type: ignore[attr-defined]
+        module = load_model(model)
+        assert sum(op.name == "graph.loop" for op in module.walk()) == loops
 
-
-@pytest.mark.parametrize("attributes", [{}, {"onesided": 1}, {"inverse": 1}, {"axis": 0}])
-def test_a_fourier_transform(attributes: dict[str, int]) -> None:
-    x = np.random.default_rng(3).normal(size=(2, 8, 1 if "onesided" in attributes else 2)).astype(np.float32)
-    check([helper.make_node("DFT", ["x"], ["y"], **attributes)], {"x": x}, ["y"], ())
 
 
 def test_a_short_time_fourier_transform() -> None:

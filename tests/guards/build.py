@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from dlc.codegen.emit import kernel as kernel_emitter
-from dlc.codegen.emit import main as main_emitter
+from dlc.codegen.emit import steps as main_emitter
 from dlc.driver import build as driver_build
 from dlc.driver import interface as driver_interface
 from dlc.driver.build import build_artifact

@@ -24,7 +24,7 @@ import pytest
 
 from dlc.ir.core import Op
 from dlc.ir.dialects import all_ops
-from dlc.ir.dialects.graph_flow import Fail, Group, If, Require, Yield
+from dlc.ir.dialects.graph_flow import Fail, Group, If, Loop, Require, Yield
 from dlc.ir.dialects.graph_index import ReadSizes
 from dlc.ir.dialects.graph_shape import Constant, Relayout
 from dlc.ir.dialects.graph_strassen import StrassenWeights
@@ -45,6 +45,7 @@ NO_MODEL = {
     Yield: "ends a region",
     Require: "is a guard",
     If: "holds other ops",
+    Loop: "holds other ops",
     Fail: "stands in a branch that could not be compiled",
     ReadSizes: "has no result: tests/sizes/test_from_data.py",
     Relayout: "choose-layout puts it into groups of its own; every blocked op here has one before it",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dlc.ir.core import Op, Region, Value
-from dlc.ir.dialects.shape_rules import DIM, FindsSizes
+from dlc.ir.dialects.shape_rules import DIM, FindsSizes, tensor
 from dlc.ir.expr import Dim, as_dim, as_expr, maximum, sym
 from dlc.ir.opdef import (
     ANY,
@@ -27,7 +27,7 @@ from dlc.ir.opdef import (
     region,
 )
 from dlc.ir.requirements import EQUAL, RELATIONS, Requirement
-from dlc.ir.types import TensorType, Type
+from dlc.ir.types import BOOL, SI64, TensorType, Type
 
 
 @op_def("graph.yield", traits={TERMINATOR})
@@ -119,6 +119,89 @@ def merged_type(one: Type, other: Type, names: Iterator[str]) -> Type:
     return TensorType(tuple(shape), one.element)
 
 
+@op_def("graph.loop", traits={FINDS_SIZE})
+class Loop(FindsSizes):
+    """Runs its region again and again, `count` times at most and as long as the condition holds
+
+    The operands are the count (si64), if it is `counted`, the condition before the first trip, if it is `conditional`,
+    and the first carried values. The region gets the number of the trip, the condition, and the carried values; it
+    yields the condition, the carried values for the next trip, and rows. The results are the carried values after the
+    last trip, and per row what all trips have yielded, one behind the other: `length` of them.
+
+    A size of a carried value that may change from trip to trip is a named dimension, one of `sizes`: in the region it
+    is the one of this trip, behind the loop the last one. So is `length`, if nothing before the loop says it; it is at
+    most `most` then.
+    """
+
+    values = operands(ANY)
+    counted = attr(False)
+    conditional = attr(False)
+    sizes: AttrDef[tuple[str, ...]] = attr(())
+    length: AttrDef[Dim] = attr(kind=DIM)
+    most: AttrDef[Dim] = attr(kind=DIM)
+    body = region()
+
+    @property
+    def inits(self) -> list[Value]:
+        return list(self.operands[self.counted + self.conditional :])
+
+    @property
+    def carried(self) -> list[Value]:
+        """The arguments that hold the carried values."""
+        return list(self.body.block.args[2:])
+
+    @property
+    def next_values(self) -> list[Value]:
+        return list(self.body.block.terminator.operands[1 : 1 + len(self.carried)])
+
+    @property
+    def rows(self) -> list[Value]:
+        return list(self.body.block.terminator.operands[1 + len(self.carried) :])
+
+    def infer(self) -> tuple[Type, ...]:
+        stacked = []
+        for kind in (row.type for row in self.rows):
+            if not isinstance(kind, TensorType):
+                raise TypeError(f"a row is {kind}, not a tensor")
+            stacked.append(TensorType((self.length, *kind.shape), kind.element))
+        return (*(arg.type for arg in self.carried), *stacked)
+
+    def check(self) -> Iterator[str]:
+        args, end = self.body.block.args, self.body.block.terminator
+        first = [TensorType((), SI64), TensorType((), BOOL)]
+        if [arg.type for arg in args[:2]] != first or len(self.inits) != len(args) - 2:
+            yield "c1: the arguments of the region must be a number, a condition, and one for each carried value"
+            return
+        enough = isinstance(end, Yield) and len(end.operands) > len(self.carried)
+        if not enough or end.operands[0].type != first[1]:
+            yield "c2: the region must yield a condition and all carried values"
+            return
+        for init, arg, following in zip(self.inits, self.carried, self.next_values, strict=True):
+            kinds = [value.type for value in (init, arg, following)]
+            if len({(kind.rank, kind.element) if isinstance(kind, TensorType) else None for kind in kinds}) != 1:
+                yield "c3: a carried value must keep its rank and its element type"
+                return
+            for kind in kinds:
+                pairs = zip(tensor(arg).shape, kind.shape, strict=True) if isinstance(kind, TensorType) else ()
+                if any(a != b and str(a) not in self.sizes for a, b in pairs):
+                    yield "c4: a size of a carried value that changes must be one of `sizes`"
+                    return
+
+    def changing(self) -> list[tuple[str, Dim, Dim]]:
+        """Per size that may change: its name, what it is at first, and in the next trip."""
+        found = []
+        for init, arg, following in zip(self.inits, self.carried, self.next_values, strict=True):
+            sizes = zip(tensor(arg).shape, tensor(init).shape, tensor(following).shape, strict=True)
+            found += [(str(name), a, b) for name, a, b in sizes if str(name) in self.sizes]
+        return found
+
+    def found(self) -> dict[str, Dim | None]:
+        names: dict[str, Dim | None] = dict.fromkeys(self.sizes)
+        if str(self.length) in names and self.most != -1:
+            names[str(self.length)] = self.most
+        return names
+
+
 @op_def("graph.require")
 class Require(Op):
     """The run ends with an error unless `left` stands in the relation to `right`; `what` is the op that needs it"""
@@ -153,4 +236,4 @@ class Fail(Op):
         return self.types
 
 
-OPS: tuple[type[Op], ...] = (Yield, Group, If, Require, Fail)
+OPS: tuple[type[Op], ...] = (Yield, Group, If, Loop, Require, Fail)

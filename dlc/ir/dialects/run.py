@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dlc.ir.core import Op
+from dlc.ir.core import Op, Value
 from dlc.ir.expr import Expr, const
 from dlc.ir.opdef import BUFFER, TERMINATOR, AttrDef, attr, op_def, operand, operands, region
 from dlc.ir.pool import DenseRef
@@ -139,4 +139,64 @@ class If(Op):
                 yield "c2: both regions must yield a buffer for each result"
 
 
-OPS = (Yield, If, Read, Alloc, Constant, View, Call, Check)
+@op_def("run.loop")
+class Loop(Op):
+    """Run the region again and again, `count` times at most, as long as the condition holds.
+
+    The buffers are the count, if it is `counted`, the condition, if it is `conditional`, the number of the trip and the
+    condition for the region to read, then per carried value its first buffer and, unless it is `late`, two to write to
+    in turn, then the stacks. The region gets per carried value what it is and, unless it is late, where the next is to
+    go, and per stack the row of this trip. It yields its condition and the late values of the next trip. The results
+    are the carried values after the last trip.
+
+    The dimensions `publishes` are `first_sizes` before, and after each trip what `next_sizes` say; `length` is how many
+    trips there were.
+    """
+
+    buffers = operands(BUFFER)
+    counted = attr(False)
+    conditional = attr(False)
+    late: AttrDef[tuple[bool, ...]] = attr(())  # per carried value: each trip takes memory for the next one
+    publishes: AttrDef[tuple[str, ...]] = attr(())
+    first_sizes: AttrDef[tuple[Expr, ...]] = attr(())
+    next_sizes: AttrDef[tuple[Expr, ...]] = attr(())
+    length = attr("")
+    message = attr("")  # where there are more trips than a stack has room for
+    body = region()
+
+    def infer(self) -> tuple[Type, ...]:
+        args = iter(self.body.block.args)
+        kinds = []
+        for late in self.late:
+            kinds.append(next(args).type)
+            if not late:
+                next(args)
+        return tuple(BufferType(kind.shape, kind.element) for kind in kinds if isinstance(kind, BufferType))
+
+    @property
+    def head(self) -> list[Value]:
+        """Count and condition, as far as there are any, and the cells that the region reads."""
+        return self.operands[: 2 + self.counted + self.conditional]
+
+    @property
+    def carried(self) -> list[list[Value]]:
+        """Per carried value its first buffer, and the two that are written in turn."""
+        rest = iter(self.operands[2 + self.counted + self.conditional :])
+        return [[next(rest)] if late else [next(rest), next(rest), next(rest)] for late in self.late]
+
+    @property
+    def stacks(self) -> list[Value]:
+        used = sum(1 if late else 3 for late in self.late)
+        return self.operands[2 + self.counted + self.conditional + used :]
+
+    def check(self) -> Iterator[str]:
+        if not len(self.publishes) == len(self.first_sizes) == len(self.next_sizes):
+            yield "c1: there must be a first and a next size for each dimension"
+        wanted = sum(1 if late else 2 for late in self.late) + len(self.stacks)
+        if len(self.body.block.args) != wanted:
+            yield f"c2: the region must have {wanted} arguments"
+        if len(self.body.block.terminator.operands) != 1 + sum(self.late):
+            yield "c3: the region must yield its condition and the late values"
+
+
+OPS = (Yield, If, Loop, Read, Alloc, Constant, View, Call, Check)

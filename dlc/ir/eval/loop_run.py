@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dlc.errors import InternalError, UserError
-from dlc.ir.core import Func, Module, Op
+from dlc.ir.core import Func, Module, Op, Value
 from dlc.ir.dialects import run
 from dlc.ir.eval import loop_arith, loop_control, loop_effects, loop_memory, loop_vector
 from dlc.ir.eval.frame import Array, Frame, Run, Symbols
@@ -112,6 +112,8 @@ def run_view(frame: Frame, op: Op, args: list[object]) -> list[object]:
         known = args[0].memory is not None and not open_symbols(op.type, frame.symbols)
         return [shaped(args[0].memory, op.type, frame.symbols) if known and op.first == 0 else args[0]]
     array = memory(args[0], op)
+    if open_symbols(op.type, frame.symbols):
+        return [Unshaped(array.reshape(-1))]
     seen = array.reshape(-1).view(op.type.element.dtype)
     shape, first = frame.symbols.shape(op.type.shape), number_of(op.first, frame.symbols)
     return [seen[first : first + math.prod(shape)].reshape(shape)]
@@ -142,6 +144,59 @@ def run_if(frame: Frame, op: Op, args: list[object]) -> list[object]:
     return handed
 
 
+def run_loop(frame: Frame, op: Op, args: list[object]) -> list[object]:
+    if not isinstance(op, run.Loop):
+        raise InternalError(f"{op.name} is no loop", op=op)
+    contents = dict(zip(op.operands, args, strict=True))
+    head = [memory(contents[value], op) for value in op.head]
+    count = int(head[0].reshape(-1)[0]) if op.counted else None
+    if count is not None and count < 0:
+        raise UserError(filled(op.message, (count, 0), frame.symbols.numbers))
+    going = bool(head[int(op.counted)].reshape(-1)[0]) if op.conditional else True
+    now = [contents[buffers[0]] for buffers in op.carried]
+    targets = [[contents[each] for each in buffers[1:]] for buffers in op.carried]
+    set_sizes(frame, op.publishes, op.first_sizes)
+    waiting = {value: content for value, content in frame.values.items() if isinstance(content, Unshaped)}
+    for value in waiting:  # what stands outside gets its shape when the loop is done
+        del frame.values[value]
+    inner = [value for each in op.body.block.walk() for value in each.results]
+    trip = 0
+    while going and (count is None or trip < count):
+        head[-2][...], head[-1][...] = trip, going
+        given: list[object] = []
+        for content, two in zip(now, targets, strict=True):
+            given += [content, two[trip % 2]] if two else [content]
+        places = op.body.block.args[len(given) :]
+        for place, stack in zip(places, [contents[each] for each in op.stacks], strict=True):
+            given.append(row_of(frame, place, stack.memory if isinstance(stack, Unshaped) else stack, trip))
+        for value in inner:
+            frame.values.pop(value, None)
+        condition, *handed = frame.run_block(op.body.block, given)
+        late = iter(handed)
+        now = [two[trip % 2] if two else next(late) for two in targets]
+        going = bool(memory(condition, op).reshape(-1)[0])
+        trip += 1
+        set_sizes(frame, op.publishes, op.next_sizes)
+    if op.length:
+        frame.symbols.numbers[op.length] = trip
+    frame.values |= waiting
+    settle(frame)
+    return now
+
+
+def set_sizes(frame: Frame, names: Sequence[str], sizes: Sequence[Expr]) -> None:
+    frame.symbols.numbers |= {n: number_of(size, frame.symbols) for n, size in zip(names, sizes, strict=True)}
+
+
+def row_of(frame: Frame, arg: Value, stack: object, trip: int) -> Array:
+    """The part of a stack that a trip writes."""
+    if not isinstance(arg.type, BufferType) or not isinstance(stack, np.ndarray):
+        raise InternalError(f"{arg.type} is no buffer")
+    shape = frame.symbols.shape(arg.type.shape)
+    size = math.prod(shape)
+    return stack.reshape(-1)[trip * size : (trip + 1) * size].reshape(shape)
+
+
 def run_call(frame: Frame, op: Op, args: list[object]) -> list[object]:
     if not isinstance(op, run.Call) or not isinstance(frame, MainFrame):
         raise InternalError(f"{op.name} stands outside of a lowered main", op=op)
@@ -162,6 +217,7 @@ RUNS: dict[type[Op], Run] = {
     run.Call: run_call,
     run.Read: run_read,
     run.If: run_if,
+    run.Loop: run_loop,
 }
 
 

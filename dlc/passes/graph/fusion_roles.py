@@ -11,7 +11,7 @@ from __future__ import annotations
 from dlc.ir.core import Op, Value
 from dlc.ir.dialects import graph_math as math_ops
 from dlc.ir.dialects.func import Return
-from dlc.ir.dialects.graph_flow import Fail, Group, If, Require, Yield
+from dlc.ir.dialects.graph_flow import Fail, Group, If, Loop, Require, Yield
 from dlc.ir.dialects.graph_index import ReadSizes
 from dlc.ir.dialects.graph_nn import (
     Conv,
@@ -45,7 +45,7 @@ from dlc.ir.opdef import ELEMENTWISE
 from dlc.ir.types import STRING, TensorType
 
 # never in a group of their own
-BARE = (Constant, Reshape, Relayout, Dims, Group, If, Require, Fail, ReadSizes, Return, Yield)
+BARE = (Constant, Reshape, Relayout, Dims, Group, If, Loop, Require, Fail, ReadSizes, Return, Yield)
 
 EPILOGUE_ROOTS = (
     Conv, ConvTranspose, WinogradConv, WinogradOutput, MatMul, StrassenMatMul, Pool, Reduce, Softmax, LogSoftmax,

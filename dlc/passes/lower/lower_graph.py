@@ -29,7 +29,7 @@ from dlc.ir.messages import escaped
 from dlc.ir.rewrite import found_sizes
 from dlc.ir.size_bounds import NO_BOUND, at_most, elements_at_most
 from dlc.ir.teams import has_teams, team_memory
-from dlc.ir.types import BufferType, TensorType
+from dlc.ir.types import BOOL, SI64, BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
 from dlc.passes.base import Pass, PassContext
 from dlc.passes.graph.choose_layout import copy_group
@@ -142,6 +142,8 @@ class _Lowering:
                 self.block.append(check_for(op, dimension_origins(self.old)))
             case graph_flow.If():
                 self.branches(op)
+            case graph_flow.Loop():
+                self.loop(op)
             case graph_flow.Fail():
                 message = escaped(f"{op.what} '{op.loc}': {op.text}")
                 self.block.append(run.Check(left=const(0), right=const(1), message=message, loc=op.loc))
@@ -187,6 +189,80 @@ class _Lowering:
             self.buffers[value] = next(handed) if out is None else out
         self.made.found |= dict.fromkeys(op.sizes)
         self.publish({name: None if most is None else at_most(most, uppers) for name, most in op.found().items()})
+
+    def loop(self, op: graph_flow.Loop) -> None:
+        """Carried values of known size are written to two buffers in turn, rows to their places in the stacks."""
+        uppers = self.foreseen(op)
+        self.made.found |= dict.fromkeys(op.sizes)  # before the kernels of its region
+        head = [self.buffers[value] for value in op.operands[: op.counted + op.conditional]]
+        cells = [self.alloc(TensorType((), kind), op.loc) for kind in (SI64, BOOL)]
+        block, late, buffers = Block(), [], []
+        targets: list[Value | None] = []
+        self.buffers |= dict(zip(op.body.block.args[:2], cells, strict=True))
+        for arg, init in zip(op.carried, op.inits, strict=True):
+            kind = tensor_type(arg)
+            late.append(elements_at_most(kind.shape, uppers) is None)
+            buffers.append(self.buffers[init])
+            if not late[-1]:
+                buffers += [self.alloc(kind, op.loc) for _ in (0, 1)]
+            self.buffers[arg] = block.add_arg(kind.buffer(), arg.hint)
+            targets.append(None if late[-1] else block.add_arg(kind.buffer(), arg.hint))
+        stacks = [self.stack(op, value, uppers) for value in op.results[len(op.carried) :]]
+        targets += [block.add_arg(tensor_type(row).buffer(), row.hint) for row in op.rows]
+        changing = op.changing()
+        region = self.loop_region(op, block, targets)
+        text = escaped(f"Loop '{op.loc}': its trip count")
+        message = f"{text} must be at least 0, got {{0}}"
+        made = run.Loop(
+            *head, *cells, *buffers, *stacks, counted=op.counted, conditional=op.conditional, late=tuple(late),
+            publishes=tuple(name for name, _, _ in changing), first_sizes=tuple(as_expr(a) for _, a, _ in changing),
+            next_sizes=tuple(as_expr(b) for _, _, b in changing),
+            length=str(op.length) if str(op.length) in op.sizes else "", message=message, regions=[region], loc=op.loc,
+        )  # fmt: skip
+        self.block.append(made)
+        for value, buffer in zip(op.results, [*made.results, *stacks], strict=True):
+            self.buffers[value] = buffer
+        self.publish({name: None if most is None else at_most(most, uppers) for name, most in op.found().items()})
+
+    def stack(self, op: graph_flow.Loop, value: Value, uppers: Mapping[str, Expr | None]) -> Value:
+        """Room for all rows: for the most that there may be, where only the loop finds out how many."""
+        kind = tensor_type(value)
+        if elements_at_most(kind.shape, uppers) is not None or str(op.length) not in op.sizes:
+            return self.result_buffer(value)
+        room = self.block.append(run.Alloc(type=BufferType((op.most, *kind.shape[1:]), kind.scalar), loc=op.loc))
+        return self.view(room.result, kind.buffer(), op.loc)
+
+    def loop_region(self, op: graph_flow.Loop, block: Block, targets: Sequence[Value | None]) -> Region:
+        """The region's block: what goes on to the next trip, and rows, are in `targets` then, or (None) yielded."""
+        outer, self.block = self.block, block
+        condition, *yielded = op.body.block.terminator.operands
+        for value, target in zip(yielded, targets, strict=True):
+            if target is not None and value.defining_op is not None and value.defining_op.parent is op.body.block:
+                self.claim(value, target)
+        self.uppers |= dict.fromkeys(op.sizes)
+        for inner in op.body.block.ops[:-1]:
+            self.op(inner)
+        handed = [self.buffers[condition]]
+        for value, target in zip(yielded, targets, strict=True):
+            if target is None:
+                handed.append(self.own_memory(value, handed))
+            elif self.destinations.get(value) is not target:
+                self.copy(value, target)
+        self.block.append(run.Yield(*handed))
+        self.block = outer
+        return Region([block])
+
+    def own_memory(self, value: Value, taken: Sequence[Value]) -> Value:
+        """A buffer that holds a value of a trip beyond its end: one that the trip takes, and nothing else is given."""
+        buffer = self.buffers[value]
+        alloc = buffer.defining_op
+        unbounded = elements_at_most(tensor_type(value).shape, self.uppers) is None
+        if isinstance(alloc, run.Alloc) and alloc.parent is self.block and unbounded and buffer not in taken:
+            return buffer
+        kind = tensor_type(value).with_layout(None)
+        made = self.block.append(run.Alloc(type=kind.buffer(), late=True)).result
+        self.copy(value, made)
+        return made
 
     def foreseen(self, op: Op) -> dict[str, Expr | None]:
         """The bounds of all sizes that are known once an op with regions has run."""

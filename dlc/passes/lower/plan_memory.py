@@ -70,7 +70,7 @@ def mark_late(body: Func) -> None:
     uppers = upper_bounds(body)
     for op in body.walk():
         if isinstance(op, run.Alloc):
-            op.attrs["late"] = byte_size(op.type, uppers) is None
+            op.attrs["late"] = op.late or byte_size(op.type, uppers) is None
 
 
 @record(frozen=False, eq=False)
@@ -98,8 +98,10 @@ def lives(main: Func, in_place: bool = True) -> list[Life]:
     behind: dict[Value, tuple[Value, ...]] = {}  # of views, and of what branches hand on: the buffers that they lie in
     uppers = upper_bounds(main)
     ops = list(main.walk())  # numbered as they come: branches one after the other, so they share memory
+    numbers = {op: number for number, op in enumerate(ops)}
+    loops: list[run.Loop] = []  # around the op
     for number, op in enumerate(ops):
-        if isinstance(op, run.Alloc) and (size := byte_size(op.type, uppers)) is not None:
+        if isinstance(op, run.Alloc) and not op.late and (size := byte_size(op.type, uppers)) is not None:
             if op.parent is not main.block and not nonnegative(size):
                 size = maximum(size, const(0))  # of a branch that is not taken it may be anything
             found[op.result] = Life([op], size, number, number)
@@ -109,13 +111,44 @@ def lives(main: Func, in_place: bool = True) -> list[Life]:
             ends = [body.block.terminator.operands for body in (op.then, op.otherwise)]
             for value, *handed in zip(op.results, *ends, strict=True):
                 behind[value] = tuple(root for each in handed for root in roots(each, behind))
+        elif isinstance(op, run.Loop):
+            turns = loop_buffers(op, behind)
+            behind |= turns
+            loops.append(op)
+        while loops and not inside(op, loops[-1]):
+            loops.pop()
         for root in (root for value in op.operands for root in roots(value, behind)):
-            if (life := found.get(root)) is not None and isinstance(op, run.Call | run.Read | run.If | run.Yield):
-                life.last = number
+            if (life := found.get(root)) is not None and isinstance(op, USES):
+                life.last = max(life.last, number)
+                for loop in loops:  # what is older than a loop is read again in the next trip
+                    if life.first < numbers[loop]:
+                        life.last = max(life.last, numbers[loop.body.block.terminator])
     for number, op in enumerate(ops):
         if in_place and isinstance(op, run.Call) and op.over:
             take_over(op, number, found, behind, ops)
     return list(dict.fromkeys(found.values()))
+
+
+USES = (run.Call, run.Read, run.If, run.Loop, run.Yield)
+
+
+def inside(op: Op, loop: run.Loop) -> bool:
+    around: Op | None = op
+    while around is not None and around is not loop:
+        around = around.parent_op()
+    return around is loop
+
+
+def loop_buffers(loop: run.Loop, behind: Mapping[Value, tuple[Value, ...]]) -> dict[Value, tuple[Value, ...]]:
+    """What the arguments and results of a loop may lie in."""
+    args = iter(loop.body.block.args)
+    found: dict[Value, tuple[Value, ...]] = {}
+    for result, late, buffers in zip(loop.results, loop.late, loop.carried, strict=True):
+        lie_in = tuple(root for each in buffers for root in roots(each, behind))
+        found[result] = found[next(args)] = lie_in
+        if not late:
+            found[next(args)] = lie_in
+    return found | {arg: roots(stack, behind) for arg, stack in zip(args, loop.stacks, strict=True)}
 
 
 def roots(value: Value, behind: Mapping[Value, tuple[Value, ...]]) -> tuple[Value, ...]:

@@ -25,6 +25,10 @@ class UserError(DlcError):
         return f"{self.message}{place}{advice}"
 
 
+class Cancelled(UserError):
+    """A run that was ended by `CompiledModel.cancel`."""
+
+
 class CannotWrite(UserError):
     """A file that the system does not let us write, or not to its end."""
 

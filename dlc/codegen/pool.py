@@ -10,7 +10,16 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from dlc.codegen.context import ALLOCATE_AT, BOUND_AT, DIMS_AT, LATE_AT, MAX_THREADS, THREADS_AT, WORKSPACE_AT
+from dlc.codegen.context import (
+    ALLOCATE_AT,
+    BOUND_AT,
+    DIMS_AT,
+    LATE_AT,
+    MAX_THREADS,
+    RUNNING_AT,
+    THREADS_AT,
+    WORKSPACE_AT,
+)
 from dlc.codegen.llvm_backend import compile_object
 from dlc.codegen.pool_text import MODULE
 from dlc.errors import InternalError
@@ -20,7 +29,7 @@ ABI_VERSION = 3
 WORTH_JOINING = 8  # phases: a thread that joins a team late spends the first ones on filling its cache
 EXPORTS = (
     "dlc_abi_version", "dlc_ctx_bytes", "dlc_init", "dlc_close", "dlc_error", "dlc_bind", "dlc_run", "dlc_shapes",
-    "dlc_message", "dlc_dims", "dlc_set_parallel", "dlc_profile", "dlc_set_allocator",
+    "dlc_message", "dlc_dims", "dlc_set_parallel", "dlc_profile", "dlc_set_allocator", "dlc_cancel",
 )  # fmt: skip
 
 
@@ -89,7 +98,7 @@ def pool_ir(machine: str) -> str:
     text = MODULE
     values = {
         "abi": ABI_VERSION, "bytes": DIMS_AT, "dims_at": DIMS_AT, "bound_at": BOUND_AT, "workspace_at": WORKSPACE_AT,
-        "late_at": LATE_AT, "allocate_at": ALLOCATE_AT, "release_at": ALLOCATE_AT + 8,
+        "running_at": RUNNING_AT, "late_at": LATE_AT, "allocate_at": ALLOCATE_AT, "release_at": ALLOCATE_AT + 8,
         "threads_at": THREADS_AT, "max_threads": MAX_THREADS,
         "futex": target.futex, "spins": target.spins, "pause": target.pause, "declarations": target.declarations,
         "enter": target.enter, "leave": target.leave, "meeting_spins": target.spins // 5,
@@ -104,7 +113,7 @@ RARE = frozenset((
     "dlc_abi_version", "dlc_ctx_bytes", "dlc_error", "dlc_fail", "dlc_profile", "dlc_stamp", "dlc_now", "dlc_init",
     "dlc_thread", "dlc_close", "dlc_exit_gate", "dlc_set_parallel", "dlc_hand_over", "dlc_body", "dlc_take_place",
     "dlc_fp_enter", "dlc_fp_leave", "dlc_wake", "dlc_sleep", "dlc_run", "dlc_message", "dlc_dims", "dlc_put",
-    "dlc_seven_bits", "dlc_set_allocator", "dlc_allocate", "dlc_release", "dlc_trim", "dlc_unlink",
+    "dlc_seven_bits", "dlc_cancel", "dlc_set_allocator", "dlc_allocate", "dlc_release", "dlc_trim", "dlc_unlink",
 ))  # fmt: skip
 TEAMS = frozenset((
     "dlc_join", "dlc_leave", "dlc_members", "dlc_phase", "dlc_part", "dlc_meet", "dlc_reach", "dlc_teams", "dlc_visit",

@@ -12,6 +12,7 @@ MESSAGE = r"""
 @dlc_no_error = private constant [9 x i8] c"no error\00"
 @dlc_unbound = private constant [69 x i8] c"dlc_run: the sizes of the inputs must have been accepted by dlc_bind\00"
 @dlc_no_room = private constant [73 x i8] c"dlc_run: the workspace must not be null, and must be aligned to 64 bytes\00"
+@dlc_ended = private constant [26 x i8] c"dlc_run: it was cancelled\00"
 @dlc_no_memory = private constant [52 x i8] c"dlc_run: there is no memory for a size that is data\00"
 @dlc_unknown = private constant [23 x i8] c"an error without words\00"
 declare i32 @snprintf(ptr, i64, ptr, ...)
@@ -36,8 +37,10 @@ general:
   %none = icmp eq i32 %code, 0
   %unbound = icmp eq i32 %code, -1
   %room = icmp eq i32 %code, -2
+  %cancelled = icmp eq i32 %code, -3
+  %text9 = select i1 %cancelled, ptr @dlc_ended, ptr @dlc_unknown
   %memory = icmp eq i32 %code, -4
-  %text0 = select i1 %memory, ptr @dlc_no_memory, ptr @dlc_unknown
+  %text0 = select i1 %memory, ptr @dlc_no_memory, ptr %text9
   %text1 = select i1 %room, ptr @dlc_no_room, ptr %text0
   %text2 = select i1 %unbound, ptr @dlc_unbound, ptr %text1
   %text3 = select i1 %none, ptr @dlc_no_error, ptr %text2

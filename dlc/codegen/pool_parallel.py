@@ -177,6 +177,12 @@ done:
 PARALLEL = """
 ; All chunks on the calling thread.
 define hidden i32 @dlc_alone(ptr %ctx, ptr %kernel, ptr %dims, ptr %buffers, i64 %chunks) nounwind {
+  %ended = call i32 @dlc_cancelled(ptr %ctx)
+  %ends = icmp ne i32 %ended, 0
+  br i1 %ends, label %end, label %go
+end:
+  ret i32 %ended
+go:
   %scratch = call ptr @dlc_scratch(ptr %ctx, i32 0)
   %code = call i32 %kernel(ptr %ctx, ptr %dims, ptr %buffers, i64 0, i64 %chunks, ptr %scratch)
   ret i32 %code
@@ -184,6 +190,12 @@ define hidden i32 @dlc_alone(ptr %ctx, ptr %kernel, ptr %dims, ptr %buffers, i64
 
 define hidden i32 @dlc_parallel(ptr %ctx, ptr %kernel, ptr %dims, ptr %buffers, i64 %chunks) nounwind {
 entry:
+  %ended = call i32 @dlc_cancelled(ptr %ctx)
+  %ends = icmp ne i32 %ended, 0
+  br i1 %ends, label %end, label %whose
+end:
+  ret i32 %ended
+whose:
   %hook_at = getelementptr i8, ptr %ctx, i64 32
   %hook = load ptr, ptr %hook_at
   %own = icmp eq ptr %hook, null

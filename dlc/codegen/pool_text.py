@@ -14,7 +14,8 @@ Context, byte offsets (the caller gives 64-byte aligned memory of `dlc_ctx_bytes
     80   job: ptr kernel, ptr dims, ptr buffers, i64 chunks, i32 first non-zero code (112), i64 chunks a thread (120)
     128  sigset_t with every signal, sigset_t to restore (only used while workers are started)
     384  profiling: ptr to the next two time stamps, ptr void probe(ptr user), ptr user; see dlc_profile
-    408  i32 bound: dlc_bind has succeeded; 416 i64 bytes of workspace that it has asked for
+    408  i32 bound: dlc_bind has succeeded; i32 running: 1 while a run is on, 2 once it is cancelled
+    416  i64 bytes of workspace that dlc_bind has asked for
     424  ptr: memory that the run has taken, a list; ptr allocate, ptr release, ptr user: the caller's allocator or null
     512  a line of 64 bytes for each thread: i64 next chunk of its share, i64 pthread_t, ptr ctx, i32 index,
          i32 taken: a body of the caller's pool uses this thread's scratch memory
@@ -106,9 +107,12 @@ refuse:
   ret i32 %why
 run:
   %dims = getelementptr i8, ptr %ctx, i64 @@dims_at@@
+  %running_at = getelementptr i8, ptr %ctx, i64 @@running_at@@
+  store atomic i32 1, ptr %running_at monotonic, align 4
   %state = call i32 @dlc_fp_enter()
   %code = call i32 @dlc_main(ptr %ctx, ptr %dims, ptr %buffers, ptr %workspace)
   call void @dlc_fp_leave(i32 %state)
+  store atomic i32 0, ptr %running_at monotonic, align 4
   %late_at = getelementptr i8, ptr %ctx, i64 @@late_at@@
   %late = load ptr, ptr %late_at
   %none = icmp eq ptr %late, null
@@ -118,6 +122,26 @@ release:
   br label %end
 end:
   ret i32 %code
+}
+
+; Ends the run that is on with -3, at the next kernel that has chunks or the next trip. From any thread.
+define i32 @dlc_cancel(ptr %ctx) nounwind {
+  %running_at = getelementptr i8, ptr %ctx, i64 @@running_at@@
+  %was = cmpxchg ptr %running_at, i32 1, i32 2 monotonic monotonic
+  ret i32 0
+}
+
+; -3 if the run has been cancelled, else 0.
+define hidden i32 @dlc_cancelled(ptr %ctx) nounwind {
+  %running_at = getelementptr i8, ptr %ctx, i64 @@running_at@@
+  %running = load atomic i32, ptr %running_at monotonic, align 4
+  %ends = icmp eq i32 %running, 2
+  br i1 %ends, label %end, label %go
+end:
+  %code = call i32 @dlc_fail(ptr %ctx, i32 -3, i32 0, i64 0, i64 0)
+  ret i32 %code
+go:
+  ret i32 0
 }
 
 ; Records an error and returns its code; the first one stays, as several threads may fail at once.

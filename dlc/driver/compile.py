@@ -37,12 +37,13 @@ def compile_model(
     cache: bool = True,
     overridable: Iterable[str] = (),
     input_values: Mapping[str, object] | None = None,
+    max_trips: int | None = None,
 ) -> CompiledModel:
     """Compile a model (path, bytes or onnx.ModelProto) and load it. The arguments are those of docs: interface.
 
     Raises UserError for what the caller can mend, UnsupportedOps if the model holds operators that dlc cannot take.
     """
-    options = make_options(target, input_shapes, opt_level, disable, exact, overridable, input_values)
+    options = make_options(target, input_shapes, opt_level, disable, exact, overridable, input_values, max_trips)
     check_runnable(options.target)
     return CompiledModel(compiled_artifact(source, options, cache), threads)
 
@@ -65,6 +66,7 @@ def make_options(
     exact: bool,
     overridable: Iterable[str] = (),
     input_values: Mapping[str, object] | None = None,
+    max_trips: int | None = None,
 ) -> Options:
     """Check and normalize the arguments of a compilation."""
     if isinstance(opt_level, bool) or not isinstance(opt_level, int) or opt_level not in (0, 1, 2, 3):
@@ -75,7 +77,22 @@ def make_options(
     shapes = None if input_shapes is None else checked_shapes(input_shapes)
     left_out, given = checked_names(disable, "disable", "passes"), checked_names(overridable, "overridable", "inputs")
     values = () if input_values is None else checked_values(input_values)
-    return Options(chosen, shapes, opt_level, left_out, bool(exact), given, values)
+    return Options(chosen, shapes, opt_level, left_out, bool(exact), given, values, checked_trips(max_trips))
+
+
+def checked_trips(most: object) -> int:
+    """The most trips of a loop: as given, else what DLC_MAX_TRIPS says; 0 is any number."""
+    said = os.environ.get("DLC_MAX_TRIPS") if most is None else most
+    if said is None or said == "":
+        return 0
+    try:
+        number = int(str(said))
+    except ValueError:
+        number = 0
+    if number < 1 or isinstance(said, bool):
+        where = "DLC_MAX_TRIPS" if most is None else "max_trips"
+        raise UserError(f"{where} must be a number of at least 1, got {said!r}")
+    return number
 
 
 def checked_values(values: object) -> tuple[tuple[str, Array], ...]:

@@ -38,10 +38,12 @@ class Options:
     exact: bool = False
     overridable: tuple[str, ...] = ()
     input_values: tuple[tuple[str, Array], ...] = ()
+    max_trips: int = 0
 
     def key(self) -> str:
         values = [(name, array.dtype, array.shape, content_key(array)) for name, array in self.input_values]
         parts = self.target, self.input_shapes, self.opt_level, self.disable, self.exact, self.overridable, values
+        parts = (*parts, self.max_trips)  # type: ignore[assignment]
         return "|".join(map(str, parts))
 
 
@@ -65,7 +67,7 @@ def passes_for(options: Options) -> tuple[Pass, ...]:
         *graph_pipeline(options.opt_level, options.disable),
         ChooseLayout(),  # after fusion: one choice per kernel. Never left out: convolutions rely on its halos
         EliminateDeadCode(),  # constants that are now laid out otherwise
-        LowerGraph(),
+        LowerGraph(options.max_trips),
         PlanMemory(),  # last: every buffer exists
     )
 

@@ -70,16 +70,19 @@ class NotTensors(Unsupported):
 
 def unrolled(cx: NodeContext, steps: int) -> list[Item | Value]:
     """A copy of the body per step."""
-    block, start = cx.builder.block, len(cx.builder.block.ops)
+    tried = Builder(Block(), loc=cx.builder.loc)
+    inner = NodeContext(cx.node, cx.version, cx.inputs, tried, cx.store, cx.scope)
     problems = len(cx.scope.importer.problems)
     try:
-        return _copies(cx, steps)
+        found = _copies(inner, steps)
     except Undecidable:
-        for op in reversed(block.ops[start:]):
-            op.drop_all()
-        del block.ops[start:]
+        discard(tried.block)
         del cx.scope.importer.problems[problems:]
         raise
+    for op in tried.block.ops:
+        cx.builder.insert(op)
+    tried.block = cx.builder.block  # where constants among the results belong now
+    return found
 
 
 def _copies(cx: NodeContext, steps: int) -> list[Item | Value]:

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from dlc.errors import InternalError, UserError
+from dlc.errors import Cancelled, InternalError, UserError
 from dlc.runtime.artifact import Artifact, open_artifact
 from dlc.runtime.binding import Binder, Bound, Shape
 from dlc.runtime.feeds import ordered_feeds, readable_array
@@ -22,7 +22,8 @@ from dlc.runtime.state import Functions, State, States
 from dlc.runtime.threads import thread_count
 
 KEPT_SHAPES: Final = 256
-NO_MEMORY: Final = -4  # of docs/ABI.md
+CANCELLED: Final = -3  # codes of docs/ABI.md
+NO_MEMORY: Final = -4
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None) -> CompiledModel:
@@ -84,6 +85,15 @@ class CompiledModel:
         results = self._execute(values, None)
         return results[0] if len(results) == 1 else tuple(results)
 
+    def cancel(self) -> None:
+        """End all runs of this module that are on, in whatever threads: `errors.Cancelled` there.
+
+        They end at the next kernel that has work for several threads, or the next trip of a loop. The module stays
+        usable, and a run that begins later is not concerned. Safe in any thread and in signal handlers.
+        """
+        for state in list(self._states.busy):
+            self._functions.cancel(state.memory.address)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the shared library to `path`; an existing file stays whole if that fails."""
         try:
@@ -127,7 +137,7 @@ class CompiledModel:
         try:
             yield state
         finally:
-            self._states.idle.append(state)
+            self._states.give_back(state)
 
     def _execute(self, values: Sequence[object], out: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
         """One run in a state of its own."""
@@ -136,7 +146,7 @@ class CompiledModel:
         try:
             return self._execute_in(state, values, out)
         finally:
-            states.idle.append(state)
+            states.give_back(state)
 
     def _execute_in(
         self, state: State, values: Sequence[object], out: Mapping[str, np.ndarray] | None
@@ -163,6 +173,8 @@ class CompiledModel:
             results = self._given_outputs(state, bound, arrays, out)
         if code := self._functions.run(*state.arguments):
             state.given.clear()
+            if code == CANCELLED:
+                raise Cancelled("the run was cancelled")
             raise UserError(state.message()) if code > 0 or code == NO_MEMORY else InternalError(state.message())
         if not self._derived:
             return results

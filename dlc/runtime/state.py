@@ -55,6 +55,7 @@ class Functions:
         self.message = function("dlc_message", ctypes.c_int64, pointer, pointer, ctypes.c_int64)
         self.init = function("dlc_init", int32, pointer, int32)
         self.close = function("dlc_close", int32, pointer)
+        self.cancel = function("dlc_cancel", int32, pointer)
         self.set_allocator = function("dlc_set_allocator", int32, pointer, pointer, pointer, pointer)
         self.context_bytes = function("dlc_ctx_bytes", ctypes.c_int64)()
 
@@ -150,14 +151,21 @@ class States:
         self.threads = threads
         self.binder = binder
         self.idle: list[State] = []
+        self.busy: list[State] = []
         ALIVE.add(self)
 
     def take(self) -> State:
         """An idle state, or a new one if all are in use."""
         try:
-            return self.idle.pop()
+            state = self.idle.pop()
         except IndexError:
-            return State(self.functions, self.threads, self.binder)
+            state = State(self.functions, self.threads, self.binder)
+        self.busy.append(state)
+        return state
+
+    def give_back(self, state: State) -> None:
+        self.busy.remove(state)
+        self.idle.append(state)
 
     def close(self) -> None:
         """Stop the threads of the idle states."""
@@ -167,6 +175,7 @@ class States:
     def forget(self) -> None:
         """In a forked child the threads of the parent do not exist: start afresh, and join nothing."""
         self.idle = []
+        self.busy = []
 
 
 ALIVE: weakref.WeakSet[States] = weakref.WeakSet()

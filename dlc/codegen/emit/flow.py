@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
-from dlc.codegen.context import LATE_AT
+from dlc.codegen.context import CANCELLED, LATE_AT, RUNNING_AT
 from dlc.codegen.emit.found import published
 from dlc.codegen.emit.scope import Scope, Writer
 from dlc.codegen.emit.steps import (
@@ -127,6 +127,7 @@ class Body:
         trip, more = phis.add("i64", "0", "trip"), phis.add("i8", going, "more")
         args = iter(op.body.block.args)
         turns = self.carried_phis(op, phis, args)
+        self.may_go_on(op, trip)
         w.line(f"store i64 {trip}, ptr {cells[0]}, align 8")
         w.line(f"store i8 {more}, ptr {cells[1]}, align 1")
         load_dims(w, op.publishes)
@@ -156,6 +157,16 @@ class Body:
         if op.length:
             self.set_dim(op.length, trip)
         load_dims(w, published(op))
+
+    def may_go_on(self, op: run.Loop, trip: str) -> None:
+        """End the run at a trip if it has been cancelled, or makes more of them than it may."""
+        w = self.w
+        at = w.assign(f"getelementptr i8, ptr %ctx, i64 {RUNNING_AT}", "at")
+        running = w.assign(f"load atomic i32, ptr {at} monotonic, align 4", "running")
+        fail_unless(w, w.assign(f"icmp ne i32 {running}, 2", "holds"), CANCELLED, trip, trip)
+        if op.most_trips:
+            few = w.assign(f"icmp slt i64 {trip}, {op.most_trips}", "few")
+            fail_unless(w, few, self.codes[op] + 1, trip, str(op.most_trips))
 
     def loop_head(self, op: run.Loop) -> tuple[str, str, list[str]]:
         """The count, the first condition, and the cells for the number of the trip and the condition."""

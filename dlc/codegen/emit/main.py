@@ -47,6 +47,8 @@ def error_sites(module: Module) -> ErrorSites:
     for op in (op for body in module.bodies for op in body.walk()):
         if isinstance(op, run.Check | run.Read | run.Loop):
             sites.codes[op] = sites.add(op.message)
+            if isinstance(op, run.Loop) and op.most_trips:
+                sites.add(op.limit_message)  # the code behind that of the loop
         elif isinstance(op, run.Alloc) and op.late:
             name = escaped(f"'{op.loc}'")
             sites.codes[op] = sites.add(f"{name}: the memory of its result is {TOO_MUCH}")

@@ -161,7 +161,9 @@ class Loop(Op):
     first_sizes: AttrDef[tuple[Expr, ...]] = attr(())
     next_sizes: AttrDef[tuple[Expr, ...]] = attr(())
     length = attr("")
-    message = attr("")  # where there are more trips than a stack has room for
+    message = attr("")  # where the count is negative
+    most_trips = attr(0)  # that a run may make; 0: any number
+    limit_message = attr("")  # where it makes more
     body = region()
 
     def infer(self) -> tuple[Type, ...]:

@@ -162,6 +162,8 @@ def run_loop(frame: Frame, op: Op, args: list[object]) -> list[object]:
     inner = [value for each in op.body.block.walk() for value in each.results]
     trip = 0
     while going and (count is None or trip < count):
+        if op.most_trips and trip >= op.most_trips:
+            raise UserError(filled(op.limit_message, (trip, op.most_trips), frame.symbols.numbers))
         head[-2][...], head[-1][...] = trip, going
         given: list[object] = []
         for content, two in zip(now, targets, strict=True):

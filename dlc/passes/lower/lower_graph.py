@@ -22,12 +22,11 @@ from dlc.ir.denormals import KEEPS_DENORMALS
 from dlc.ir.dialects import graph_flow, graph_shape, run
 from dlc.ir.dialects.func import Return
 from dlc.ir.dialects.graph_index import MOST_READ, Counting, ReadSizes
-from dlc.ir.dialects.shape_rules import FindsSizes
 from dlc.ir.expr import Expr, as_expr, const
 from dlc.ir.levels import Level
 from dlc.ir.messages import escaped
 from dlc.ir.rewrite import found_sizes
-from dlc.ir.size_bounds import NO_BOUND, at_most, elements_at_most
+from dlc.ir.size_bounds import at_most, elements_at_most
 from dlc.ir.teams import has_teams, team_memory
 from dlc.ir.types import BOOL, SI64, BufferType, TensorType
 from dlc.kernel_language.library import Library, standard_library
@@ -37,7 +36,9 @@ from dlc.passes.graph.joined import Piece, memory_elements, pieces, source_of, v
 from dlc.passes.loop.transpose import STORES_AGAIN
 from dlc.passes.lower.checks import check_for, checks, dimension_origins
 from dlc.passes.lower.denormals import keeps_denormals
+from dlc.passes.lower.found_bounds import bound_attribute, bounds_of
 from dlc.passes.lower.group import GroupLowering, LoweredGroup, tensor_type
+from dlc.passes.lower.group_key import group_key
 from dlc.passes.lower.halo import halo_kernel
 from dlc.passes.lower.in_place import replaceable
 from dlc.passes.lower.scalars import UnknownSize
@@ -53,10 +54,12 @@ class LowerGraph(Pass):
     needs: ClassVar[Level] = Level.GRAPH
     leaves: ClassVar[Level] = Level.LOOP
 
+    max_trips: int = 0  # of a loop; 0: any number
+
     def run(self, module: Module, cx: PassContext) -> bool:
         made = Kernels()
         for body in module.bodies:
-            _Lowering(module, body, cx, standard_library(), made).run()
+            _Lowering(module, body, cx, standard_library(), made, self.max_trips).run()
         return True
 
 
@@ -71,8 +74,11 @@ class Kernels:
 class _Lowering:
     """One body: what it becomes, and what its values have become so far."""
 
-    def __init__(self, module: Module, body: Func, cx: PassContext, library: Library, made: Kernels) -> None:
+    def __init__(
+        self, module: Module, body: Func, cx: PassContext, library: Library, made: Kernels, max_trips: int = 0
+    ) -> None:  # fmt: skip
         self.module = module
+        self.max_trips = max_trips
         self.cx = cx
         self.library = library
         self.made = made
@@ -85,6 +91,7 @@ class _Lowering:
         self.views: dict[Value, Piece] = {}  # slices that lie in what they are taken from
         self.wholes: dict[Value, Value] = {}  # the buffers of these concatenations
         self.uppers: dict[str, Expr | None] = {}  # of the sizes that kernels have found so far
+        self.foreseen = bounds_of(body)
         self.waiting: list[run.Check] = []  # for sizes that have not been found yet
 
     def run(self) -> None:
@@ -114,7 +121,7 @@ class _Lowering:
         if value in self.destinations or tensor_type(value).layout is not None:
             return
         op = value.defining_op
-        if isinstance(op, graph_flow.Group) or (isinstance(op, graph_flow.If) and not op.sizes):
+        if isinstance(op, graph_flow.Group) or (isinstance(op, graph_flow.If) and not self.is_late(value)):
             self.destinations[value] = out
         elif isinstance(op, graph_shape.Reshape) and op.operands[0] not in self.destinations:
             source = op.operands[0]
@@ -123,6 +130,10 @@ class _Lowering:
             if plain and tensor_type(source).elements == tensor_type(value).elements:
                 self.destinations[source] = out
                 self.destinations[value] = out
+
+    def is_late(self, value: Value) -> bool:
+        """Whether nothing bounds the size of a value."""
+        return elements_at_most(tensor_type(value).shape, self.foreseen) is None
 
     def op(self, op: Op) -> None:
         match op:
@@ -173,7 +184,7 @@ class _Lowering:
 
     def branches(self, op: graph_flow.If) -> None:
         """Both regions write the results to the same memory, but for those whose size nothing bounds."""
-        uppers = self.foreseen(op)
+        uppers = self.foreseen
         late = [elements_at_most(tensor_type(value).shape, uppers) is None for value in op.results]
         outs = [None if each else self.result_buffer(value) for value, each in zip(op.results, late, strict=True)]
         regions = [self.region(body.block, outs) for body in (op.then, op.otherwise)]
@@ -192,7 +203,7 @@ class _Lowering:
 
     def loop(self, op: graph_flow.Loop) -> None:
         """Carried values of known size are written to two buffers in turn, rows to their places in the stacks."""
-        uppers = self.foreseen(op)
+        uppers = self.foreseen
         self.made.found |= dict.fromkeys(op.sizes)  # before the kernels of its region
         head = [self.buffers[value] for value in op.operands[: op.counted + op.conditional]]
         cells = [self.alloc(TensorType((), kind), op.loc) for kind in (SI64, BOOL)]
@@ -217,7 +228,9 @@ class _Lowering:
             *head, *cells, *buffers, *stacks, counted=op.counted, conditional=op.conditional, late=tuple(late),
             publishes=tuple(name for name, _, _ in changing), first_sizes=tuple(as_expr(a) for _, a, _ in changing),
             next_sizes=tuple(as_expr(b) for _, _, b in changing),
-            length=str(op.length) if str(op.length) in op.sizes else "", message=message, regions=[region], loc=op.loc,
+            length=str(op.length) if str(op.length) in op.sizes else "", message=message, most_trips=self.max_trips,
+            limit_message=f"{escaped(f'Loop {str(op.loc)!r}')}: it makes more trips than max_trips allows, {{1}}",
+            regions=[region], loc=op.loc,
         )  # fmt: skip
         self.block.append(made)
         for value, buffer in zip(op.results, [*made.results, *stacks], strict=True):
@@ -263,16 +276,6 @@ class _Lowering:
         made = self.block.append(run.Alloc(type=kind.buffer(), late=True)).result
         self.copy(value, made)
         return made
-
-    def foreseen(self, op: Op) -> dict[str, Expr | None]:
-        """The bounds of all sizes that are known once an op with regions has run."""
-        uppers = dict(self.uppers)
-        inner = [each for region in op.regions for block in region.blocks for each in block.ops]
-        for each in (*(found for one in inner for found in one.walk()), op):
-            if isinstance(each, FindsSizes):
-                bounds = {n: None if most is None else at_most(most, uppers) for n, most in each.found().items()}
-                uppers |= bounds
-        return uppers
 
     def region(self, block: Block, outs: Sequence[Value | None]) -> Region:
         """A region's block; what it yields is in `outs` then, or (None) yielded."""
@@ -447,10 +450,6 @@ class _Lowering:
         self.call(group, [source], [out])
 
 
-def bound_attribute(bound: Expr | None) -> Expr:
-    return NO_BOUND if bound is None else bound
-
-
 def grouped(op: Op) -> graph_flow.Group:
     """An op without operands in a group of its own."""
     copy = op.clone({})
@@ -464,22 +463,3 @@ def _space(buffer: Value) -> str:
     if not isinstance(buffer.type, BufferType):
         raise InternalError(f"{buffer.type} is not a buffer")
     return buffer.type.space
-
-
-def group_key(group: graph_flow.Group) -> object:
-    """Equal for groups that can share a kernel: the same ops on the same types."""
-    numbers: dict[Value, int] = {}
-    for arg in group.body.block.args:
-        numbers[arg] = len(numbers)
-    constant_inputs = tuple(isinstance(v.owner, graph_shape.Constant) for v in group.operands)
-    ops = []
-    for op in group.body.block.ops:
-        for value in op.results:
-            numbers[value] = len(numbers)
-        attrs = tuple(sorted(((k, _hashable(v)) for k, v in op.attrs.items()), key=lambda item: item[0]))
-        ops.append((op.name, tuple(numbers[v] for v in op.operands), attrs, tuple(v.type for v in op.results)))
-    return (tuple(a.type for a in group.body.block.args), constant_inputs, tuple(ops))
-
-
-def _hashable(value: object) -> object:
-    return (type(value).__name__, value) if isinstance(value, bool | int | float) else value

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dlc.codegen import pool_text
-from dlc.codegen.context import BOUND_AT, COUNT_AT, DIMS_AT, THREADS_AT, WORKSPACE_AT
+from dlc.codegen.context import BOUND_AT, COUNT_AT, DIMS_AT, RUNNING_AT, THREADS_AT, WORKSPACE_AT
 from dlc.codegen.elf.link import link
 from dlc.codegen.llvm_backend import compile_object
 from dlc.codegen.pool import EXPORTS, RARE, TARGETS, TEAMS, pool_ir, pool_objects, pool_parts
@@ -328,7 +328,9 @@ def test_a_context_has_room_for_the_named_dimensions_behind_the_threads(library:
 
 def test_the_map_of_the_context_says_where_things_lie() -> None:
     text = str(pool_text.__doc__)
-    assert f"    {BOUND_AT}  i32 bound: dlc_bind has succeeded; {WORKSPACE_AT} i64 bytes of workspace" in text
+    assert f"    {BOUND_AT}  i32 bound: dlc_bind has succeeded; i32 running" in text
+    assert RUNNING_AT == BOUND_AT + 4
+    assert f"    {WORKSPACE_AT}  i64 bytes of workspace" in text
     assert f"    {THREADS_AT}  a line of 64 bytes for each thread" in text
     assert f"    {DIMS_AT}  i64 for each named dimension" in text
     assert f"    {COUNT_AT}   i32" in text

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +60,22 @@ def read_inputs(inputs: Iterable[str], archive: Path | None) -> dict[str, Array]
     return given
 
 
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Let an interrupt wait until the end: modules that Cython makes swallow it while they are imported."""
+    if current_thread() is not main_thread():  # only the main thread gets one
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        signal.raise_signal(signal.SIGINT)
+
+
 def gather_feeds(
     model: CompiledModel, given: Mapping[str, Array], random: bool, dims: Mapping[str, int], seed: int
 ) -> dict[str, Array]:
@@ -72,7 +91,8 @@ def gather_feeds(
             f"no value is given for input {', '.join(map(repr, missing))}",
             hint=f"--input {missing[0]}=file.npy, --inputs file.npz, or --random",
         )
-    generator = np.random.default_rng(seed)
+    with interrupts_held_back():  # numpy.random is imported here
+        generator = np.random.default_rng(seed)
     feeds = {}
     for spec in model.inputs:
         made = random_array(spec, input_shape(model, spec, dims), generator)

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from dlc import __version__
+from dlc.cli.feeds import interrupts_held_back
 from dlc.cli.main import COMMANDS, cli
 from tests.cli.support import ROOT, invoke, refused, start, succeed
 
@@ -95,6 +96,15 @@ def test_interrupt_ends_quietly(relu_library: Path) -> None:
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert errors.strip() == ""
+
+
+def test_an_interrupt_waits_for_imports_that_would_swallow_it() -> None:
+    reached = []
+    with pytest.raises(KeyboardInterrupt), interrupts_held_back():
+        signal.raise_signal(signal.SIGINT)
+        reached.append("the end")
+    assert reached == ["the end"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_nothing_about_progress_when_piped(relu: Path) -> None:

@@ -101,16 +101,20 @@ def joined(cx: NodeContext, condition: Value, made: Sequence[Block]) -> list[Ite
 
 def size_condition(condition: Value, pool: ConstantPool) -> tuple[Dim, Dim] | None:
     """The two sizes that a condition compares for equality, if that is what it does."""
-    while (op := condition.defining_op) is not None and isinstance(op, Reshape | Cast):
-        condition = op.operands[0]
-    equal = condition.defined_by(Equal)
+    equal = _origin(condition).defined_by(Equal)
     sides = [] if equal is None else [_one_size(value, pool) for value in equal.operands]
     return (sides[0], sides[1]) if len(sides) == 2 and sides[0] is not None and sides[1] is not None else None
 
 
-def _one_size(value: Value, pool: ConstantPool) -> Dim | None:
+def _origin(value: Value) -> Value:
+    """What a value is the same number as."""
     while (op := value.defining_op) is not None and isinstance(op, Reshape | Cast):
         value = op.operands[0]
+    return value
+
+
+def _one_size(value: Value, pool: ConstantPool) -> Dim | None:
+    value = _origin(value)
     if (dims := value.defined_by(Dims)) is not None:
         return dims.values[0] if len(dims.values) == 1 else None
     known = value.defined_by(Constant)

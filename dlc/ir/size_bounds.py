@@ -81,7 +81,7 @@ def _compound(atom: Compound, uppers: Uppers, high: bool) -> Expr | None:
     left, right = _extreme(atom.left, uppers, high), _extreme(atom.right, uppers, high)
     if atom.kind in ("min", "max"):
         if left is None or right is None:  # of two that are at most so much, the one that is known
-            return (left or right) if (atom.kind == "min") == high else None
+            return (right if left is None else left) if (atom.kind == "min") == high else None
         return minimum(left, right) if atom.kind == "min" else maximum(left, right)
     if atom.kind == "%":
         return const(0) if not high else None if right is None else right - 1

@@ -18,10 +18,8 @@ from dlc.frontends.load import load_model
 from dlc.ir.core import Module
 from dlc.ir.dialects.graph_flow import If
 from dlc.ir.eval.interpreter import evaluate
-from dlc.ir.parser import parse_module
-from dlc.ir.printer import print_module
-from dlc.ir.verify import verify
 from dlc.target import Target
+from tests.control.both_levels import both_levels
 from tests.support.guarded_memory import guarded
 from tests.support.onnx_models import expected, model, node
 from tests.tolerances import assert_close
@@ -156,17 +154,11 @@ def test_against_onnx_runtime(name: str, level: int) -> None:
 def test_the_ir_means_the_same_at_both_levels(name: str) -> None:
     make, runs = CASES[name]
     proto = make()
-    imported = load_model(proto)
-    text = print_module(imported)
-    assert verify(imported) == []
-    assert print_module(parse_module(text, pool=imported.pool)) == text
-    lowered = lowered_module(proto, Options(Target.parse("x86-64-v3")), verify=True).module
-    again = print_module(lowered)
-    assert print_module(parse_module(again, pool=lowered.pool)) == again
+    modules = both_levels(proto)
     for run in runs[:2]:
         for condition in (True, False):
             feeds: Feeds = {"c": np.array(condition), **run}
-            for module in (imported, lowered):
+            for module in modules:
                 for found, want in zip(evaluate(module, feeds), wanted(proto, feeds), strict=True):
                     assert_close(found, want, "op")
 

@@ -42,7 +42,7 @@ def test_a_run_ends_soon_after_it_is_cancelled(threads: int) -> None:
         other.join()
         found = module.run({"x": np.zeros(64, np.float32), "m": np.array(5, np.float32)})["y"]
         np.testing.assert_array_equal(found, np.full(64, 5, np.float32))
-    assert min(late) < 0.05, late
+    assert sorted(late)[len(late) // 2] < 0.05, late
 
 
 def test_to_cancel_when_nothing_runs_is_nothing() -> None:

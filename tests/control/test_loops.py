@@ -11,14 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import dlc
-from dlc.driver.pipeline import Options, lowered_module
 from dlc.errors import UnsupportedOps, UserError
-from dlc.frontends.load import load_model
 from dlc.ir.eval.interpreter import evaluate
-from dlc.ir.parser import parse_module
-from dlc.ir.printer import print_module
-from dlc.ir.verify import verify
-from dlc.target import Target
+from tests.control.both_levels import both_levels
 from tests.support.guarded_memory import guarded
 from tests.support.onnx_models import TYPES, expected, model, node
 from tests.tolerances import assert_close
@@ -203,15 +198,9 @@ def test_against_onnx_runtime(name: str, level: int) -> None:
 def test_the_ir_means_the_same_at_both_levels(name: str) -> None:
     make, runs = CASES[name]
     proto = make()
-    imported = load_model(proto)
-    text = print_module(imported)
-    assert verify(imported) == []
-    assert print_module(parse_module(text, pool=imported.pool)) == text
-    lowered = lowered_module(proto, Options(Target.parse("x86-64-v3")), verify=True).module
-    again = print_module(lowered)
-    assert print_module(parse_module(again, pool=lowered.pool)) == again
+    modules = both_levels(proto)
     for run in runs[:3]:
-        for each in (imported, lowered):
+        for each in modules:
             for found, want in zip(evaluate(each, dict(run)), expected(proto, dict(run)), strict=True):
                 assert_close(found, want, "network")
 

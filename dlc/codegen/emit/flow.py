@@ -17,6 +17,7 @@ from dlc.codegen.emit.steps import (
     load_dims,
     place,
     read_sizes,
+    store_dim,
     view,
 )
 from dlc.errors import InternalError
@@ -155,7 +156,7 @@ class Body:
         for value, turn in zip(op.results, turns, strict=True):
             w.define(value, turn.now)
         if op.length:
-            self.set_dim(op.length, trip)
+            store_dim(self.w, op.length, trip)
         load_dims(w, published(op))
 
     def may_go_on(self, op: run.Loop, trip: str) -> None:
@@ -179,7 +180,7 @@ class Body:
             going = w.assign(f"load i8, ptr {w.use(next(head))}, align 1", "going")
         firsts = [w.integer(w.canonical(size, [])) for size in op.first_sizes]
         for name, number in zip(op.publishes, firsts, strict=True):
-            self.set_dim(name, number)
+            store_dim(self.w, name, number)
         return count, going, [w.use(each) for each in head]
 
     def carried_phis(self, op: run.Loop, phis: Phis, args: Iterator[Value]) -> list[Turn]:
@@ -201,7 +202,7 @@ class Body:
         condition, *handed = op.body.block.terminator.operands
         sizes = [w.integer(w.canonical(size, [])) for size in op.next_sizes]
         for name, number in zip(op.publishes, sizes, strict=True):
-            self.set_dim(name, number)
+            store_dim(self.w, name, number)
         phis.next[more] = w.assign(f"load i8, ptr {w.use(condition)}, align 1", "more")
         phis.next[trip] = w.assign(f"add i64 {trip}, 1", "trip")
         late = iter(handed)
@@ -220,10 +221,6 @@ class Body:
         else:
             self.w.declare("hidden void @dlc_release(ptr, ptr)")
             self.w.line(f"call void @dlc_release(ptr %ctx, ptr {mark})")
-
-    def set_dim(self, name: str, number: str) -> None:
-        slot = self.w.assign(f"getelementptr i64, ptr %dims, i64 {self.w.slots[name]}", "slot")
-        self.w.line(f"store i64 {number}, ptr {slot}, align 8")
 
     def late_list(self) -> str:
         """The last piece of memory that the run has taken so far."""

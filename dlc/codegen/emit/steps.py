@@ -40,10 +40,8 @@ def late_result(w: Writer, value: Value, number: int, code: int) -> None:
 
 def allocate(w: Writer, kind: BufferType, result: int, code: int) -> str:
     """Memory for a buffer whose size is known by now: of the run's own (result -1), or for a result."""
-    numbers = Checked(w)
     size = as_expr(product(kind.shape)) * kind.element.bytes
-    for symbol in sorted(size.symbols()):
-        numbers.symbols[symbol] = w.symbols[symbol][0]
+    numbers = checked(w, size)
     amount, bad = numbers.number(size)
     enough = w.assign(f"icmp sge i64 {amount}, 0", "enough")
     if bad != "false":
@@ -62,15 +60,11 @@ def read_sizes(w: Writer, op: run.Read, code: int) -> None:
     for number, (name, most) in enumerate(zip(op.publishes, op.most, strict=True)):
         at = w.assign(f"getelementptr i64, ptr {buffer}, i64 {number}", "at")
         value = w.assign(f"load i64, ptr {at}, align 8", "n")
-        numbers = Checked(w)
-        for symbol in sorted(most.symbols()):
-            numbers.symbols[symbol] = w.symbols[symbol][0]
-        bound, _ = numbers.number(most)
+        bound, _ = checked(w, most).number(most)
         low = w.assign(f"icmp sge i64 {value}, 0", "holds")
         high = w.assign(f"icmp sle i64 {value}, {bound}", "holds")
         fail_unless(w, w.assign(f"and i1 {low}, {high}", "holds"), code, value, bound)
-        slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[name]}", "slot")
-        w.line(f"store i64 {value}, ptr {slot}, align 8")
+        store_dim(w, name, value)
 
 
 def fail_unless(w: Writer, holds: str, code: int, first: str, second: str) -> None:
@@ -83,6 +77,19 @@ def fail_unless(w: Writer, holds: str, code: int, first: str, second: str) -> No
     w.scopes[-1].block = following
 
 
+def checked(w: Writer, *exprs: Expr) -> Checked:
+    """Arithmetic that notices overflow, on the values that the symbols of some expressions have now."""
+    numbers = Checked(w)
+    for symbol in sorted({symbol for expr in exprs for symbol in expr.symbols()}):
+        numbers.symbols[symbol] = w.symbols[symbol][0]
+    return numbers
+
+
+def store_dim(w: Writer, name: str, number: str) -> None:
+    slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[name]}", "slot")
+    w.line(f"store i64 {number}, ptr {slot}, align 8")
+
+
 def load_dims(w: Writer, symbols: Sequence[str]) -> None:
     for symbol in symbols:
         slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[symbol]}", "slot")
@@ -90,9 +97,7 @@ def load_dims(w: Writer, symbols: Sequence[str]) -> None:
 
 
 def check_sizes(w: Writer, op: run.Check, code: int) -> None:
-    numbers = Checked(w)
-    for symbol in sorted(op.left.symbols() | op.right.symbols()):
-        numbers.symbols[symbol] = w.symbols[symbol][0]
+    numbers = checked(w, op.left, op.right)
     left, right = numbers.number(op.left), numbers.number(op.right)
     holds = numbers.stand_in(op.relation, left, right)
     if (bad := numbers.either(left[1], right[1])) != "false":

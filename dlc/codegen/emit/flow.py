@@ -249,9 +249,7 @@ class Body:
             w.symbols = dict(symbols)
             self.ops(body.block)
             for name, size in zip(op.publishes, sizes, strict=True):
-                number = w.integer(w.canonical(size, []))
-                slot = w.assign(f"getelementptr i64, ptr %dims, i64 {w.slots[name]}", "slot")
-                w.line(f"store i64 {number}, ptr {slot}, align 8")
+                store_dim(w, name, w.integer(w.canonical(size, [])))
             labels.append(start.label)
             handed.append([w.use(value) for value in body.block.terminator.operands])
             ends.append(w.scopes.pop().block)
